@@ -1,0 +1,255 @@
+"""Reverse-mode differentiation: ops record how gradients flow back through them; `backward` and `grad` follow the record.
+
+An op's value is computed at once. If one of its inputs requires a gradient, the result gets a `Node`, which knows the nodes of
+the inputs and a function that pulls the gradient of the result back to the inputs. Pullbacks are written in tensors, so their
+work can be recorded as well: that gives derivatives of any order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl import ops
+from minidl.backend import Array, common_backend
+from minidl.tensor import Tensor
+
+Pull = Callable[[Tensor, Sequence[bool]], Sequence["Tensor | None"]]
+"""From the gradient of an op's value, and which inputs want one, to the gradients of its inputs."""
+
+_numbers = itertools.count()
+
+
+class Node:
+    """What the graph knows of one tensor: its parents, and how its gradient becomes theirs.
+
+    A node refers to its parents' nodes, never to a tensor, so the graph has no reference cycles; `number` grows in the order
+    of creation, so consumers have higher numbers than what they consume. A leaf has no pull; it keeps its gradient.
+    `hands_out` tells what memory the pull returns: "new" arrays, disjoint "parts" of the gradient it was given, or "any".
+    """
+
+    __slots__ = ("dtype", "grad", "hands_out", "keeps_grad", "name", "number", "parents", "pull", "shape")
+
+    def __init__(
+        self,
+        name: str,
+        value: Tensor,
+        parents: tuple[Node | None, ...] = (),
+        pull: Pull | None = None,
+        hands_out: str = "any",
+    ):
+        self.name, self.shape, self.dtype = name, value.shape, value.dtype
+        self.parents, self.pull, self.hands_out = parents, pull, hands_out
+        self.number = next(_numbers)
+        self.keeps_grad = pull is None
+        self.grad: Tensor | None = None
+
+
+class _Mode(threading.local):
+    recording = True
+    definitions = False
+
+
+mode = _Mode()
+
+
+@contextlib.contextmanager
+def _set(name: str, value: bool) -> Iterator[None]:
+    before = getattr(mode, name)
+    setattr(mode, name, value)
+    try:
+        yield
+    finally:
+        setattr(mode, name, before)
+
+
+def no_grad() -> contextlib._GeneratorContextManager[None]:
+    """Within this context (or a function decorated with it) nothing is recorded, in this thread."""
+    return _set("recording", False)
+
+
+def enable_grad() -> contextlib._GeneratorContextManager[None]:
+    """Within this context ops are recorded again, also inside `no_grad`."""
+    return _set("recording", True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops are being recorded in this thread."""
+    return mode.recording
+
+
+def definitions() -> contextlib._GeneratorContextManager[None]:
+    """Within this context no kernel stands in for a composition: every op runs as its definition reads."""
+    return _set("definitions", True)
+
+
+def record(name: str, value: Array, inputs: Sequence[Tensor | None], pull: Pull, hands_out: str = "any") -> Tensor:
+    """The value as a tensor which, if an input requires a gradient, remembers how to pass one on."""
+    result = Tensor(value)
+    if mode.recording and result.dtype.kind in "fc":
+        parents = tuple(None if x is None else x.node for x in inputs)
+        if any(parents):
+            result.node = Node(name, result, parents, pull, hands_out)
+            for x in inputs:
+                if x is not None:
+                    x.frozen = True
+    return result
+
+
+def backward(
+    outputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add to the `grad` of every leaf that the outputs were computed from the derivative of Σ ⟨output, grad_output⟩."""
+    seeds = _seeds("backward", outputs, grad_outputs)
+    _propagate(seeds, _ancestors([node for node, _ in seeds]), None, retain_graph, create_graph)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor, ...]:
+    """The derivatives of Σ ⟨output, grad_output⟩ by the inputs, leaves or not; no `grad` attribute changes.
+
+    With `create_graph` the derivatives are themselves recorded and can be differentiated again.
+    """
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for index, x in enumerate(inputs):
+        if x.node is None:
+            raise RuntimeError(f"grad: input {index} does not require grad: call requires_grad_() on it before it is used")
+    targets = {x.node for x in inputs}
+    seeds = _seeds("grad", outputs, grad_outputs)
+    relevant = _leading_to(targets, _ancestors([node for node, _ in seeds]))
+    if not allow_unused and not targets <= relevant:
+        index = next(index for index, x in enumerate(inputs) if x.node not in relevant)
+        raise RuntimeError(f"grad: the outputs do not depend on input {index}: allow_unused=True gives None for it")
+    found = _propagate(seeds, relevant, targets, retain_graph, create_graph)
+    return tuple(found.get(x.node) for x in inputs)  # type: ignore[misc]
+
+
+def _seeds(caller: str, outputs: Tensor | Sequence[Tensor], grad_outputs: Any) -> list[tuple[Node, Tensor]]:
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    grad_outputs = list(grad_outputs) if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(outputs)
+    if len(grad_outputs) != len(outputs):
+        raise ValueError(f"{caller}: got {len(grad_outputs)} grad_outputs for {len(outputs)} outputs")
+    seeds = []
+    for y, g in zip(outputs, grad_outputs, strict=True):
+        if y.node is None:
+            raise RuntimeError(
+                f"{caller}: the output does not require grad: nothing it was computed from has requires_grad=True, "
+                "or it was computed under no_grad()"
+            )
+        if g is None and y.numel() != 1:
+            raise RuntimeError(
+                f"{caller}: the output has shape {y.shape}; without a gradient to start from it must have one element: "
+                "reduce it, with .sum() say, or pass the gradient"
+            )
+        (g,) = ops.as_tensors(caller, [np.ones_like(y.data) if g is None else g])
+        common_backend(caller, [y.data, g.data])
+        if g.shape != y.shape:
+            raise ValueError(f"{caller}: the gradient has shape {g.shape} but the output has shape {y.shape}")
+        seeds.append((y.node, ops.astype(g, y.dtype)))
+    return seeds
+
+
+def _ancestors(roots: Iterable[Node]) -> set[Node]:
+    """The roots and everything they were computed from; an error if a backward pass has consumed any of it."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        node = stack.pop()
+        if node.pull is _consumed:
+            raise RuntimeError(
+                f"this graph was consumed by an earlier backward pass (at {node.name!r}): "
+                "pass retain_graph=True to the first pass to go through it again"
+            )
+        new = {parent for parent in node.parents if parent is not None} - seen
+        seen |= new
+        stack.extend(new)
+    return seen
+
+
+def _leading_to(targets: set[Any], nodes: set[Node]) -> set[Node]:
+    """The nodes on a way to a target."""
+    leading = targets & nodes
+    for node in sorted(nodes, key=lambda node: node.number):
+        if any(parent in leading for parent in node.parents):
+            leading.add(node)
+    return leading
+
+
+def _consumed(g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+    raise AssertionError("a consumed node has no pullback")
+
+
+def _propagate(
+    seeds: list[tuple[Node, Tensor]],
+    relevant: set[Node],
+    targets: set[Any] | None,
+    retain_graph: bool | None,
+    create_graph: bool,
+) -> dict[Node, Tensor]:
+    """Visit the relevant nodes, latest first: once each, when the gradients of all its consumers have arrived.
+
+    Without targets, nodes that keep their gradient add to it. A gradient is `ours` when nobody else refers to its array: what
+    arrives later is then added in place, and nobody who keeps it needs a copy.
+    """
+    pending: dict[Node, tuple[Tensor, bool]] = {}
+    queue: list[tuple[int, Node]] = []
+    found: dict[Node, Tensor] = {}
+
+    def arrive(node: Node, g: Tensor, ours: bool) -> None:
+        if node not in pending:
+            heapq.heappush(queue, (-node.number, node))
+            pending[node] = g, ours
+        elif pending[node][1]:
+            total = pending[node][0].data
+            np.add(total, g.data, out=total)
+        else:
+            pending[node] = pending[node][0] + g, not create_graph
+
+    with _set("recording", create_graph):
+        for node, g in seeds:
+            arrive(node, g, False)
+        while queue:
+            node = heapq.heappop(queue)[1]
+            g, ours = pending.pop(node)
+            if node.keeps_grad if targets is None else node in targets:
+                g, ours = (g if ours else ops.clone(g)), False
+                if targets is None:
+                    node.grad = g if node.grad is None else node.grad + g
+                else:
+                    found[node] = g
+            if node.pull is None:
+                continue
+            parts = node.pull(g, [parent in relevant for parent in node.parents])
+            ours = not create_graph and (node.hands_out == "new" or (node.hands_out == "parts" and ours))
+            for parent, part in zip(node.parents, parts, strict=True):
+                if parent is not None and part is not None:
+                    arrive(parent, _fit(part, parent, node.name), ours)
+            if not (create_graph if retain_graph is None else retain_graph):
+                node.pull, node.parents = _consumed, ()
+    return found
+
+
+def _fit(part: Tensor, parent: Node, op: str) -> Tensor:
+    """Undo broadcasting: sum a gradient over the axes along which its input was repeated, and restore its type."""
+    if part.shape != parent.shape:
+        aligned = (1,) * (part.ndim - len(parent.shape)) + parent.shape
+        if len(aligned) != part.ndim or any(a not in (1, b) for a, b in zip(aligned, part.shape, strict=True)):
+            raise RuntimeError(f"{op}: a pullback returned shape {part.shape} for an input of shape {parent.shape}")
+        repeated = tuple(axis for axis, (a, b) in enumerate(zip(aligned, part.shape, strict=True)) if a != b)
+        part = ops.reshape(ops.sum(part, repeated) if repeated else part, parent.shape)
+    return ops.astype(part, parent.dtype)

@@ -1,0 +1,175 @@
+"""Ops that act on each element: arithmetic, exponentials, comparisons, and the curves that networks bend their signals with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minidl import kernels
+from minidl.ops.memory import identity
+from minidl.ops.primitive import as_tensors, primitive
+from minidl.tensor import Tensor
+
+
+# ----------------------------------------------------------------------------------------------------------- arithmetic
+@primitive
+def add(x, y, /):
+    """Elementwise sum; shapes broadcast."""
+    return x.data + y.data, identity, identity
+
+
+@primitive
+def subtract(x, y, /):
+    """Elementwise difference; shapes broadcast."""
+    return x.data - y.data, identity, negative
+
+
+@primitive
+def multiply(x, y, /):
+    """Elementwise product; shapes broadcast."""
+    return x.data * y.data, lambda g: g * y, lambda g: g * x
+
+
+@primitive
+def divide(x, y, /):
+    """Elementwise quotient; shapes broadcast."""
+    return x.data / y.data, lambda g: g / y, lambda g: -g * x / (y * y)
+
+
+@primitive
+def negative(x, /):
+    """The additive inverse."""
+    return -x.data, negative
+
+
+@primitive
+def power(x, y, /):
+    """Elementwise x to the y. The slope in x is 0 where y is 0; in y it is 0 where x is 0 and y is not negative."""
+    return (
+        np.power(x.data, y.data),
+        lambda g: g * y * power(x, where(y.data == 0, 1, y - 1)),
+        lambda g: where((x.data == 0) & (y.data >= 0), 0, g * power(x, y) * log(where(x.data == 0, 1, x))),
+    )
+
+
+@primitive
+def absolute(x, /):
+    """The distance from 0; the slope at 0 is 0."""
+    return np.abs(x.data), lambda g: g * np.sign(x.data)
+
+
+# --------------------------------------------------------------------------------------------------------- exponentials
+@primitive
+def exp(x, /):
+    """e to the x."""
+    return np.exp(x.data), lambda g: g * exp(x)
+
+
+@primitive
+def log(x, /):
+    """The natural logarithm."""
+    return np.log(x.data), lambda g: g / x
+
+
+@primitive
+def sqrt(x, /):
+    """The square root."""
+    return np.sqrt(x.data), lambda g: g / (2 * sqrt(x))
+
+
+@primitive
+def tanh(x, /):
+    """The hyperbolic tangent."""
+    return np.tanh(x.data), lambda g: g * (1 - tanh(x) ** 2)
+
+
+@primitive
+def sigmoid(x, /):
+    """1 / (1 + e^-x), by way of tanh, which cannot overflow."""
+    return 0.5 * np.tanh(0.5 * x.data) + 0.5, lambda g: g * sigmoid(x) * sigmoid(-x)
+
+
+@primitive
+def softplus(x, /):
+    """log(1 + e^x), an integral of the sigmoid."""
+    zero = x.data.dtype.type(0)
+    return np.logaddexp(x.data, zero), lambda g: g * sigmoid(x)
+
+
+@primitive
+def erf(x, /):
+    """The error function 2/√π ∫₀ˣ exp(-t²) dt."""
+    return kernels.find("erf", [x.data])(x.data), lambda g: g * (2 / math.sqrt(math.pi)) * exp(-x * x)
+
+
+# ---------------------------------------------------------------------------------------------------- pieces of lines
+@primitive
+def relu(x, /):
+    """The positive part; the slope at 0 is 0."""
+    on = x.data > 0
+    return np.maximum(x.data, 0), lambda g: g * on
+
+
+@primitive
+def leaky_relu(x, /, negative_slope=0.01):
+    """x where positive, else x · negative_slope."""
+    slope = np.where(x.data > 0, x.data.dtype.type(1), x.data.dtype.type(negative_slope))
+    return x.data * slope, lambda g: g * slope
+
+
+@primitive
+def relu6(x, /):
+    """x held between 0 and 6; the slope at both ends is 0. (Krizhevsky, "Convolutional Deep Belief Networks on CIFAR-10".)"""
+    between = (x.data > 0) & (x.data < 6)
+    return np.clip(x.data, 0, 6), lambda g: g * between
+
+
+@primitive
+def clip(x, /, min=None, max=None):
+    """x held between two numbers, either of which may be None; the slope at both ends is 1."""
+    inside = (x.data >= (-np.inf if min is None else min)) & (x.data <= (np.inf if max is None else max))
+    return np.clip(x.data, min, max), lambda g: g * inside
+
+
+@primitive
+def maximum(x, y, /):
+    """The larger of two; equals share the gradient. Shapes broadcast."""
+    share = _share(x.data > y.data, x, y)
+    return np.maximum(x.data, y.data), lambda g: g * share, lambda g: g * (1 - share)
+
+
+@primitive
+def minimum(x, y, /):
+    """The smaller of two; equals share the gradient. Shapes broadcast."""
+    share = _share(x.data < y.data, x, y)
+    return np.minimum(x.data, y.data), lambda g: g * share, lambda g: g * (1 - share)
+
+
+def _share(wins: Any, x: Tensor, y: Tensor) -> Any:
+    """The first operand's share of the gradient: 1 where it wins, 1/2 where both are equal."""
+    dtype = np.result_type(x.dtype, y.dtype).type
+    return wins.astype(dtype) + (x.data == y.data).astype(dtype) * dtype(0.5)
+
+
+def where(condition: Any, x: Any, y: Any) -> Tensor:
+    """x where the condition (a boolean tensor or array) holds, else y; all three broadcast."""
+    condition = condition.data if isinstance(condition, Tensor) else condition
+    if getattr(condition, "dtype", None) != np.bool_:
+        raise TypeError(f"where: the condition must be boolean, got {getattr(condition, 'dtype', type(condition).__name__)}")
+    return _where(x, y, condition)
+
+
+@primitive
+def _where(x, y, /, condition):
+    return np.where(condition, x.data, y.data), lambda g: where(condition, g, 0), lambda g: where(condition, 0, g)
+
+
+def compare(comparison: Callable[..., Any], x: Any, y: Any) -> Any:
+    """A NumPy comparison of two tensors, elementwise, as a boolean tensor; shapes broadcast."""
+    if y is None or isinstance(y, (str, bytes)):
+        return NotImplemented
+    x, y = as_tensors(comparison.__name__, [x, y])
+    return Tensor(comparison(x.data, y.data))

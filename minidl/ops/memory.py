@@ -1,0 +1,89 @@
+"""Ops that change where or how numbers are kept, not what they are: identity, clone, cast, move, and room to grow."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from minidl.backend import Array, name_of, to_backend
+from minidl.ops.primitive import primitive
+from minidl.tensor import Tensor
+
+
+@primitive
+def identity(x, /):
+    """The same array under a new node."""
+    return x.data, lambda g: g
+
+
+@primitive
+def clone(x, /):
+    """The same numbers in new memory, of the same layout."""
+    return x.data.copy(order="K"), lambda g: g
+
+
+def astype(x: Tensor, dtype: Any) -> Tensor:
+    """The numbers in another type; the tensor itself if they are of that type already."""
+    return x if x.dtype == dtype else _astype(x, np.dtype(dtype))
+
+
+@primitive
+def _astype(x, /, dtype):
+    value = x.data.real if x.dtype.kind == "c" and dtype.kind == "f" else x.data
+    return value.astype(dtype), lambda g: astype(g, x.dtype)
+
+
+def to(x: Tensor, place: Any) -> Tensor:
+    """The tensor on a backend ("numpy", "cupy") or in a dtype; the gradient goes the way back."""
+    if not isinstance(place, str) or place not in ("numpy", "cupy"):
+        return astype(x, place)
+    return x if x.backend == place else _move(x, place)
+
+
+@primitive
+def _move(x, /, place):
+    return to_backend(x.data, place), lambda g: to(g, name_of(x.data))
+
+
+class Room:
+    """A channel-major buffer of which the first `filled` rows are in use, by any number of tensors that share them."""
+
+    def __init__(self, buffer: Array, filled: int):
+        self.buffer, self.filled = buffer, filled
+        self.lock = threading.Lock()
+
+    def claim(self, start: int, count: int) -> bool:
+        """Take the rows from `start` on, if they are free and the buffer is long enough."""
+        with self.lock:
+            if self.filled != start or start + count > len(self.buffer):
+                return False
+            self.filled += count
+            return True
+
+    def prefix(self, rows: int) -> Array:
+        """The first rows, as a feature map (N, C, ...)."""
+        return np.moveaxis(self.buffer[:rows], 0, 1)
+
+
+def reserve(x: Tensor, channels: int) -> Tensor:
+    """x (N, C, ...) itself, moved to where there is room for `channels` channels.
+
+    As long as there is room, `concatenate([x, new], axis=1)` writes `new` behind x, copies nothing of x, and returns a longer
+    view of the same memory; whoever holds the shorter one still sees it unchanged. So the features of a dense block
+    take memory linear in its depth.
+    """
+    if x.ndim < 2 or channels < x.shape[1]:
+        raise ValueError(f"reserve: room for {channels} channels is too little for x of shape {x.shape}")
+    n, c, *image = x.shape
+    room = Room(np.empty_like(x.data, shape=(channels, n, *image), order="C"), filled=c)
+    room.prefix(c)[...] = x.data
+    result = _in_room(x, room)
+    result.room = room
+    return result
+
+
+@primitive
+def _in_room(x, /, room):
+    return room.prefix(x.shape[1]), lambda g: g

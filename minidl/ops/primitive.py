@@ -1,0 +1,122 @@
+"""How an op is made: `primitive` from a value and its pullbacks, `accelerated` from a composition and a kernel beside it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minidl import autograd, kernels, ops
+from minidl.backend import common_backend
+from minidl.tensor import Tensor
+
+Op = TypeVar("Op", bound=Callable[..., Any])
+
+
+def primitive(function: Op | None = None, *, hands_out: str = "any") -> Any:
+    """Make an op of a function that returns its value, followed by one pullback for each of its tensors.
+
+    The parameters before the slash (or the starred ones) are tensors; numbers and arrays given for them are converted. The
+    others are settings. A pullback takes the gradient of the value (a tensor) to the gradient of its input, up to
+    broadcasting, which the engine undoes. It is written in tensor arithmetic on the op's inputs and never mentions the
+    op's output: that would be a reference cycle. `hands_out` is explained at `autograd.Node`.
+    """
+    if function is None:
+        return functools.partial(primitive, hands_out=hands_out)
+    name, arity = function.__name__.lstrip("_"), _count_tensors(function)
+
+    @functools.wraps(function)
+    def op(*args: Any, **settings: Any) -> Tensor:
+        inputs = as_tensors(name, args[:arity])
+        value, *pullbacks = function(*inputs, *args[len(inputs) :], **settings)
+
+        def pull(g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+            return [pullback(g) if wants else None for pullback, wants in zip(pullbacks, wanted, strict=True)]
+
+        return autograd.record(name, value, inputs, pull, hands_out)
+
+    return op
+
+
+def accelerated(by: str) -> Callable[[Op], Op]:
+    """Let the kernel called `by` stand in for a composition of ops, wherever there is one for the array at hand.
+
+    The kernel takes the arrays and the settings of the composition; it returns the value and a function `pull(g, wanted)`
+    from the gradient's array to the inputs' gradient arrays, each new memory. The composition stays the definition: it runs
+    where there is no kernel and within `definitions()`, and it is what gets differentiated when a gradient of a gradient
+    is recorded.
+    """
+
+    def decorate(composition: Op) -> Op:
+        arity = _count_tensors(composition)
+
+        @functools.wraps(composition)
+        def op(*args: Any, **settings: Any) -> Any:
+            inputs, rest = as_tensors(by, args[:arity]), args[arity:]
+            arrays = [None if x is None else x.data for x in inputs]
+            kernel = None if autograd.mode.definitions else kernels.find(by, arrays)
+            if kernel is None:
+                return composition(*inputs, *rest, **settings)
+            value, first_order = kernel(*arrays, *rest, **settings)
+
+            def pull(g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+                if autograd.mode.recording:
+                    return _pull_through(lambda *xs: composition(*xs, *rest, **settings), inputs, g, wanted)
+                return [None if part is None else Tensor(part) for part in first_order(g.data, wanted)]
+
+            return autograd.record(by, value, inputs, pull, hands_out="new")
+
+        return op  # type: ignore[return-value]
+
+    return decorate
+
+
+def _pull_through(
+    composition: Callable[..., Tensor], inputs: Sequence[Tensor | None], g: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    """The recorded gradient of a composition. It stops at stand-ins, since one input may have been computed from another."""
+    stand_ins = [ops.identity(x) if wants else x for x, wants in zip(inputs, wanted, strict=True)]
+    sources = [x for x, wants in zip(stand_ins, wanted, strict=True) if wants]
+    parts = iter(autograd.grad(composition(*stand_ins), sources, g, create_graph=True))
+    return [next(parts) if wants else None for wants in wanted]
+
+
+def as_tensors(op: str, args: Sequence[Any]) -> list[Any]:
+    """The arguments of an op as tensors of one backend; numbers and integers adopt the floating type of the others."""
+    typed = [x.dtype for x in args if hasattr(x, "dtype") and not isinstance(x, float)]
+    floating = [dtype for dtype in typed if dtype.kind in "fc"]
+    if not floating and any(isinstance(x, float) for x in args):
+        floating = [np.dtype(np.float32)]
+    adopted = np.result_type(*floating) if floating else None
+    tensors = [x if x is None else _as_tensor(op, x, typed, adopted) for x in args]
+    if len(tensors) > 1:
+        common_backend(op, [x.data for x in tensors if x is not None])
+    return tensors
+
+
+def _as_tensor(op: str, x: Any, typed: list[np.dtype[Any]], adopted: np.dtype[Any] | None) -> Tensor:
+    if isinstance(x, (bool, int, float, complex)):
+        constant = Tensor(np.asarray(x, _scalar_type(x, typed, adopted)))
+        constant.data = constant.data[()]  # a NumPy scalar goes with arrays of either backend
+        return constant
+    if not isinstance(x, Tensor):
+        if not hasattr(x, "dtype") or not hasattr(x, "shape"):
+            raise TypeError(f"{op}: expected a tensor, an array or a number, got {type(x).__name__}")
+        x = Tensor(x)
+    return ops.astype(x, adopted) if adopted is not None and x.dtype.kind in "iu" else x
+
+
+def _scalar_type(x: complex, typed: list[np.dtype[Any]], adopted: np.dtype[Any] | None) -> np.dtype[Any]:
+    """A Python number has no precision of its own. (np.float64 is a float too: it must not widen float32 work.)"""
+    number = complex(x) if isinstance(x, complex) else float(x) if isinstance(x, float) else x
+    known = typed if adopted is None else [adopted]
+    return np.result_type(*known, number) if known else np.result_type(number)
+
+
+def _count_tensors(function: Callable[..., Any]) -> int | None:
+    code = function.__code__
+    starred = code.co_flags & inspect.CO_VARARGS and not code.co_posonlyargcount
+    return None if starred else code.co_posonlyargcount

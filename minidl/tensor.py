@@ -1,0 +1,212 @@
+"""The tensor: an array, and the node that ties it to the graph it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minidl import autograd, ops
+from minidl.backend import Array, is_cupy, name_of, to_backend
+
+if TYPE_CHECKING:
+    from minidl.autograd import Node
+    from minidl.ops.memory import Room
+
+
+class Tensor(ops.Methods):
+    """An array that can remember how it was computed. `Tensor(array)` shares the array's memory; `minidl.tensor` copies.
+
+    A tensor in a graph is a value: its elements are not assigned to, and `x += y` makes a new tensor.
+    """
+
+    __slots__ = ("__weakref__", "data", "frozen", "node", "room")
+    __array_ufunc__ = None  # array * tensor is the tensor's business
+
+    def __init__(self, data: Array):
+        self.data: Array = data if isinstance(data, np.ndarray) or is_cupy(data) else _checked(data)
+        self.node: Node | None = None
+        self.frozen = False  # whether a graph refers to this array
+        self.room: Room | None = None  # free memory behind this array, for concatenation in place
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.data.shape)
+
+    @property
+    def backend(self) -> str:
+        """The library the array belongs to: "numpy" or "cupy"."""
+        return name_of(self.data)
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return int(self.data.size)
+
+    @property
+    def requires_grad(self) -> bool:
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        self.requires_grad_(flag)
+
+    def requires_grad_(self, flag: bool = True) -> Tensor:
+        """Make this tensor a leaf that collects its gradient (or stop it from doing so); returns the tensor."""
+        if not self.is_leaf:
+            if flag:
+                return self
+            raise RuntimeError("requires_grad_(False): this tensor was computed by an op: use detach()")
+        if flag and self.dtype.kind not in "fc":
+            raise RuntimeError(f"requires_grad_: only floating-point tensors have gradients, this one is {self.dtype}")
+        if flag and self.node is None:
+            self.node = autograd.Node("leaf", self)
+        elif not flag:
+            self.node = None
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded op computed this tensor."""
+        return self.node is None or self.node.pull is None
+
+    @property
+    def grad(self) -> Tensor | None:
+        """What backward passes have added up here: for leaves, and for tensors that were told to `retain_grad`."""
+        return None if self.node is None else self.node.grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and (self.node is None or value.shape != self.shape):
+            wanted = "no gradient, it does not require one" if self.node is None else f"shape {self.shape}"
+            raise ValueError(f"grad: got a gradient of shape {value.shape} for a tensor that wants {wanted}")
+        if self.node is not None:
+            self.node.grad = value
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this tensor too, though it is no leaf."""
+        if self.node is None:
+            raise RuntimeError("retain_grad: this tensor does not require grad")
+        self.node.keeps_grad = True
+
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+        """Add the derivative of ⟨self, gradient⟩ to the `grad` of every leaf; a one-element tensor starts from 1."""
+        autograd.backward(self, gradient, retain_graph, create_graph)
+
+    def detach(self) -> Tensor:
+        """The same array, outside the graph."""
+        result = Tensor(self.data)
+        result.frozen = self.frozen or self.requires_grad
+        return result
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The array on the host: shared memory if it is there, and read-only if a graph refers to it."""
+        array: np.ndarray[Any, Any] = to_backend(self.data, "numpy")
+        if array is self.data and (self.frozen or self.requires_grad):
+            array = array.view()
+            array.flags.writeable = False
+        return array
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        if self.numel() != 1:
+            raise ValueError(f"item: only a tensor of one element is a number, this one has shape {self.shape}")
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self.data.tolist()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if self.frozen or self.requires_grad:
+            raise RuntimeError(
+                "item assignment: this tensor is part of a graph, which needs its value unchanged: "
+                "use minidl.where(), or assign to a clone() or, if you know that no backward pass follows, to x.data"
+            )
+        self.data[_raw(index)] = _raw(value)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **settings: Any) -> Any:
+        if self.requires_grad:
+            raise BufferError("__dlpack__: this tensor requires grad, and others cannot follow the graph: use detach()")
+        return self.data.__dlpack__(**settings)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.data.__dlpack_device__()  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a tensor without axes")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[index] for index in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"only an integer tensor can be an index, this one is {self.dtype}")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError("deepcopy: this tensor was computed by an op: copy its detach() instead")
+        memo[id(self)] = copy = type(self).__new__(type(self))
+        Tensor.__init__(copy, self.data.copy())
+        if self.grad is not None:
+            copy.requires_grad_().grad = Tensor(self.grad.data.copy())
+        return copy.requires_grad_(self.requires_grad)
+
+    def __reduce__(self) -> Any:
+        if not self.is_leaf:
+            raise RuntimeError("pickle: this tensor was computed by an op: pickle its detach() instead")
+        return _rebuild, (type(self), self.data, self.requires_grad)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=200, edgeitems=3, precision=4)
+        notes = [] if self.dtype in (np.float32, np.int64, np.bool_) else [f"dtype={self.dtype}"]
+        notes += [f"shape={self.shape}"] if self.numel() > 20 or not self.numel() else []
+        notes += ["backend='cupy'"] if self.backend == "cupy" else []
+        notes += ["requires_grad=True"] if self.requires_grad and self.is_leaf else []
+        notes += [f"from={self.node.name}"] if self.node is not None and not self.is_leaf else []
+        return f"tensor({', '.join([body, *notes])})"
+
+
+def _checked(data: Any) -> Array:
+    if isinstance(data, np.generic):
+        return np.asarray(data)
+    raise TypeError(f"Tensor: expected a NumPy or CuPy array, got {type(data).__name__}: use minidl.tensor() to convert")
+
+
+def _rebuild(kind: type[Tensor], data: Array, requires_grad: bool) -> Tensor:
+    copy = kind.__new__(kind)
+    Tensor.__init__(copy, data)
+    return copy.requires_grad_(requires_grad)
+
+
+def _raw(value: Any) -> Any:
+    """A tensor's array, also inside an index of several parts."""
+    if isinstance(value, tuple):
+        return tuple(_raw(part) for part in value)
+    return value.data if isinstance(value, Tensor) else value
