@@ -40,7 +40,7 @@ $(VENV)/%.installed: pyproject.toml
 	@$(python) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-# Keeps a $(VENV) that is whole (pip's RECORD is the last file written), else makes it with the first Python that can.
+# Keeps a $(VENV) that is whole (pip's RECORD is written last), else makes one with the first Python that can.
 define make_venv
 $(python) -c 'import sys; from importlib.metadata import files; \
     assert sys.version_info >= (3, 11) and sys.prefix != sys.base_prefix and files("pip")' 2>/dev/null && exit; \

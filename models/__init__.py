@@ -6,9 +6,9 @@ from minidl.models.densenet import DenseNet, densenet121
 
 __all__ = ["DenseNet", "densenet121"]
 
-# In a checkout this folder is `models`, and by the link minidl/models also `minidl.models`; a wheel has it as the
-# latter only (package-dir in pyproject.toml). So that each class is there once, `models` and what is in it become
-# second names of `minidl.models` and what is in it.
+# In a checkout this folder is `models`, and through the link minidl/models also `minidl.models`; a wheel
+# has it only as the latter (package-dir in pyproject.toml). So that each class is there once, `models` and
+# its modules become second names of `minidl.models` and its modules.
 if __name__ == "models":
     sys.modules |= {
         name.removeprefix("minidl."): module
