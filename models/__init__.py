@@ -2,9 +2,25 @@
 
 import sys
 
-from minidl.models.densenet import DenseNet, densenet121
+from minidl.models.densenet import (
+    DenseNet,
+    densenet121,
+    densenet161,
+    densenet169,
+    densenet201,
+    densenet264,
+    densenet_cifar,
+)
 
-__all__ = ["DenseNet", "densenet121"]
+__all__ = [
+    "DenseNet",
+    "densenet121",
+    "densenet161",
+    "densenet169",
+    "densenet201",
+    "densenet264",
+    "densenet_cifar",
+]
 
 # In a checkout this folder is `models`, and through the link minidl/models also `minidl.models`; a wheel
 # has it only as the latter (package-dir in pyproject.toml). So that each class is there once, `models` and

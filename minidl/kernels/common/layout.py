@@ -1,0 +1,27 @@
+"""Channel-major memory: a feature map (N, C, H, W) kept as a matrix with one row a channel, one column a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from minidl.backend import Array
+
+
+def rows(x: Array) -> Array:
+    """x (N, C, ...) as a matrix (C, N·...): a view if x is channel-major in memory, else a copy."""
+    return np.moveaxis(x, 1, 0).reshape(x.shape[1], x.size // max(x.shape[1], 1))
+
+
+def feature_map(matrix: Array, shape: tuple[int, ...]) -> Array:
+    """A matrix (C, N·...) as x of shape (N, C, ...), the inverse of `rows`: always a view."""
+    n, c, *image = shape
+    return np.moveaxis(matrix.reshape(c, n, *image), 0, 1)
+
+
+def tiles(count: int, size_of_one: int, budget: int) -> Iterator[slice]:
+    """0..count in consecutive slices, each as long as the budget allows and at least 1."""
+    step = max(1, budget // max(size_of_one, 1))
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
+

@@ -1,0 +1,42 @@
+"""Curves and gates made of elementary ops, and the softmax."""
+
+from __future__ import annotations
+
+import math
+
+from minidl.ops import erf, exp, logsumexp, relu6, sigmoid, tanh
+from minidl.tensor import Tensor
+
+
+def silu(x: Tensor) -> Tensor:
+    """x · σ(x), also called swish. (Elfwing et al., arXiv:1702.03118; Ramachandran et al., arXiv:1710.05941.)"""
+    return x * sigmoid(x)
+
+
+def gelu(x: Tensor, approximate: str = "none") -> Tensor:
+    """x · Φ(x), Φ the normal distribution function; "tanh" takes its approximation. (Hendrycks & Gimpel, arXiv:1606.08415.)"""
+    if approximate == "none":
+        return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
+    if approximate == "tanh":
+        return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+    raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+
+
+def hardsigmoid(x: Tensor) -> Tensor:
+    """relu6(x + 3) / 6: the sigmoid in three straight pieces. (Howard et al., arXiv:1905.02244, section 5.2.)"""
+    return relu6(x + 3) / 6
+
+
+def hardswish(x: Tensor) -> Tensor:
+    """x · relu6(x + 3) / 6: the swish with a straight gate. (Howard et al., arXiv:1905.02244, section 5.2.)"""
+    return x * hardsigmoid(x)
+
+
+def softmax(x: Tensor, dim: int) -> Tensor:
+    """exp(x) / Σ exp(x) along an axis."""
+    return exp(log_softmax(x, dim))
+
+
+def log_softmax(x: Tensor, dim: int) -> Tensor:
+    """x - log Σ exp(x) along an axis."""
+    return x - logsumexp(x, dim, keepdims=True)

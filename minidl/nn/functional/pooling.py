@@ -1,0 +1,161 @@
+"""Pooling: one number for every window of an image, or for every part of a grid laid over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minidl.nn.functional.geometry import Padding, Pair, image_size, pair, window_count
+from minidl.ops import accelerated, as_tensors, einsum, im2col, mean, pad, reshape, stack
+from minidl.ops import max as largest
+from minidl.ops import sum as total
+from minidl.tensor import Tensor
+
+Ints = int | Sequence[int]
+
+
+def max_pool2d(
+    x: Tensor,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The largest element of each window of x (N, C, H, W); of equals the first one, row by row, gets the gradient.
+
+    The stride is the kernel's size unless given. `ceil_mode` also takes the windows that hang over the far edges.
+    """
+    (x,) = as_tensors("max_pool2d", [x])
+    size = image_size("max_pool2d", x.shape)
+    kernel, step, widths = _windows("max_pool2d", kernel_size, stride, padding)
+    spread = pair("max_pool2d", "dilation", dilation)
+    if ceil_mode:
+        widths = _overhang(size, kernel, step, widths, spread)
+    count = window_count("max_pool2d", size, kernel, step, widths, spread)
+    return _max_pool2d(x, kernel, step, widths, spread, count)
+
+
+@accelerated(by="max_pool2d")
+def _max_pool2d(
+    x: Tensor, /, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair, output_size: Pair
+) -> Tensor:
+    bordered = pad(x, ((0, 0), (0, 0), *padding), value=-np.inf)
+    windows = im2col(bordered, kernel_size, stride, ((0, 0), (0, 0)), dilation)
+    n, c, i, j, p, q = windows.shape
+    return largest(reshape(windows, n, c, i * j, p, q), axis=2).values
+
+
+def avg_pool2d(
+    x: Tensor,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The average of each window of x (N, C, H, W): Σ / count, where count may or may not include the padding.
+
+    What `ceil_mode` adds beyond the padding never counts. `divisor_override` takes a number in place of the count.
+    """
+    (x,) = as_tensors("avg_pool2d", [x])
+    size = image_size("avg_pool2d", x.shape)
+    kernel, step, border = _windows("avg_pool2d", kernel_size, stride, padding)
+    widths = _overhang(size, kernel, step, border, (1, 1)) if ceil_mode else border
+    count = window_count("avg_pool2d", size, kernel, step, widths)
+    sums = _sum_pool2d(x, kernel, step, widths, count)
+    if divisor_override is not None:
+        if divisor_override == 0:
+            raise ValueError("avg_pool2d: divisor_override must not be 0")
+        return sums / divisor_override
+    down, across = (
+        _valid_counts(n, k, s, pads, m, count_include_pad)
+        for n, k, s, pads, m in zip(size, kernel, step, border, count, strict=True)
+    )
+    return sums / np.asarray(np.outer(down, across), like=x.data).astype(x.dtype)
+
+
+@accelerated(by="sum_pool2d")
+def _sum_pool2d(x: Tensor, /, kernel_size: Pair, stride: Pair, padding: Padding, output_size: Pair) -> Tensor:
+    return total(im2col(x, kernel_size, stride, padding, (1, 1)), axis=(2, 3))
+
+
+def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
+    """The averages over a grid of any size laid over x (N, C, H, W): cell i spans ⌊i·H/P⌋ to ⌈(i + 1)·H/P⌉.
+
+    None keeps that length. It is linear and separable, y = A x Bᵀ with a row of A for each row of the grid.
+    """
+    (x,) = as_tensors("adaptive_avg_pool2d", [x])
+    down, across = _grid("adaptive_avg_pool2d", x, output_size)
+    if len(down) == len(across) == 1:
+        return global_avg_pool2d(x)
+    a, b = (_averages(cells, n, x) for cells, n in zip((down, across), x.shape[2:], strict=True))
+    return einsum("ph,nchw,qw->ncpq", a, x, b)
+
+
+def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
+    """The largest elements over a grid of any size laid over x (N, C, H, W), with the cells of `adaptive_avg_pool2d`."""
+    (x,) = as_tensors("adaptive_max_pool2d", [x])
+    down, across = _grid("adaptive_max_pool2d", x, output_size)
+
+    def cell(top: int, bottom: int, left: int, right: int) -> Tensor:
+        part = x[:, :, top:bottom, left:right]
+        return largest(reshape(part, *x.shape[:2], -1), axis=2).values
+
+    cells = [cell(*rows, *columns) for rows in down for columns in across]
+    return reshape(stack(cells, axis=2), *x.shape[:2], len(down), len(across))
+
+
+def global_avg_pool2d(x: Tensor) -> Tensor:
+    """The average of each channel of x (N, C, H, W), as (N, C, 1, 1). (Lin et al., arXiv:1312.4400, section 3.2.)"""
+    return mean(x, axis=(2, 3), keepdims=True)
+
+
+def _windows(op: str, kernel_size: Ints, stride: Ints | None, padding: Ints) -> tuple[Pair, Pair, Padding]:
+    kernel = pair(op, "kernel_size", kernel_size)
+    step = kernel if stride is None else pair(op, "stride", stride)
+    vertical, horizontal = pair(op, "padding", padding, least=0)
+    if vertical > kernel[0] // 2 or horizontal > kernel[1] // 2:
+        raise ValueError(f"{op}: padding {padding} must be at most half of kernel_size {kernel}")
+    return kernel, step, ((vertical, vertical), (horizontal, horizontal))
+
+
+def _overhang(size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Padding:
+    """The padding that also admits the last windows which start inside the image or the padding before it."""
+
+    def longer(n: int, k: int, s: int, pads: Pair, d: int) -> Pair:
+        room = n + sum(pads) - d * (k - 1) - 1
+        count = -(-room // s) + 1
+        if (count - 1) * s >= n + pads[0]:
+            count -= 1
+        return pads[0], max(pads[1], pads[1] + (count - 1) * s - room)
+
+    vertical, horizontal = (longer(*axis) for axis in zip(size, kernel, stride, padding, dilation, strict=True))
+    return vertical, horizontal
+
+
+def _valid_counts(n: int, kernel: int, stride: int, pads: Pair, windows: int, include_padding: bool) -> np.ndarray:
+    """How many elements along one axis each window averages over."""
+    start = np.arange(windows) * stride - pads[0]
+    end = np.minimum(start + kernel, n + pads[1])
+    return end - start if include_padding else np.minimum(end, n) - np.maximum(start, 0)
+
+
+def _grid(op: str, x: Tensor, output_size: int | Sequence[int | None]) -> list[list[Pair]]:
+    size = image_size(op, x.shape)
+    wanted = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+    kept = [n if p is None else p for n, p in zip(size, wanted, strict=True)]
+    pair(op, "output_size", kept)
+    if min(size) < 1:
+        raise ValueError(f"{op}: x of shape {x.shape} has no elements to pool")
+    return [[(i * n // p, -(-(i + 1) * n // p)) for i in range(p)] for n, p in zip(size, kept, strict=True)]
+
+
+def _averages(cells: list[Pair], n: int, x: Tensor) -> Tensor:
+    """The matrix that averages n elements over each of the cells."""
+    matrix = np.zeros((len(cells), n), x.dtype)
+    for row, (start, end) in zip(matrix, cells, strict=True):
+        row[start:end] = 1 / (end - start)
+    return Tensor(np.asarray(matrix, like=x.data))
