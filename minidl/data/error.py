@@ -1,0 +1,36 @@
+"""What goes wrong with data files, said clearly."""
+
+import hashlib
+import importlib
+import io
+from pathlib import Path
+from types import ModuleType
+
+
+class DataError(ValueError):
+    """A data file is missing, damaged, or not what its name says."""
+
+
+def check_md5(content: bytes | Path, wanted: str, what: object) -> None:
+    """Raise DataError unless the md5 of some bytes, or of a file, is the published one."""
+    got = md5(content)
+    if got != wanted:
+        raise DataError(
+            f"{what}: its md5 is {got} but the published file has {wanted}: it is damaged, cut short or "
+            "another file under this name; delete it and fetch it again"
+        )
+
+
+def md5(content: bytes | Path) -> str:
+    """The hexadecimal md5 of some bytes or of a file: it tells files apart, it protects nothing."""
+    with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def import_extra(module: str, purpose: str) -> ModuleType:
+    """Import an optional dependency; where it is not installed the ImportError says how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = {"PIL": "pillow"}.get(module.partition(".")[0], module)
+        raise ImportError(f"{purpose} needs {package}; install it with: pip install minidl[data]") from error
