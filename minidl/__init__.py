@@ -4,11 +4,39 @@ from minidl import ops
 
 # isort: split
 # The ops come first: tensors inherit their methods from them.
-from minidl.autograd import backward, definitions, enable_grad, grad, is_grad_enabled, no_grad
+from minidl import nn, optim
+from minidl.autograd import backward, grad
 from minidl.backend import BackendError
 from minidl.creation import arange, eye, from_dlpack, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
-from minidl.ops import *  # noqa: F403  (the ops are the top-level functions, as NumPy's are)
+from minidl.mode import definitions, enable_grad, is_grad_enabled, no_grad
+from minidl.ops import *  # noqa: F403  (the ops are top-level functions, as NumPy's are)
 from minidl.random import manual_seed
 from minidl.tensor import Tensor
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BackendError",
+    "Tensor",
+    "arange",
+    "backward",
+    "definitions",
+    "enable_grad",
+    "eye",
+    "from_dlpack",
+    "full",
+    "grad",
+    "is_grad_enabled",
+    "manual_seed",
+    "nn",
+    "no_grad",
+    "ones",
+    "ones_like",
+    "optim",
+    "rand",
+    "randn",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+__all__ += ops.__all__

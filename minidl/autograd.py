@@ -1,23 +1,22 @@
-"""Reverse-mode differentiation: ops record how gradients flow back through them; `backward` and `grad` follow the record.
+"""Reverse-mode differentiation: ops record how gradients flow back; `backward` and `grad` follow the record.
 
-An op's value is computed at once. If one of its inputs requires a gradient, the result gets a `Node`, which knows the nodes of
-the inputs and a function that pulls the gradient of the result back to the inputs. Pullbacks are written in tensors, so their
-work can be recorded as well: that gives derivatives of any order.
+An op's value is computed at once. If one of its inputs requires a gradient, the result gets a `Node`, which knows the
+nodes of the inputs and a function that pulls the gradient of the result back to the inputs. Pullbacks are written in
+tensors, so their work can be recorded as well: that gives derivatives of any order.
 """
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl import ops
 from minidl.backend import Array, common_backend
+from minidl.mode import mode, set_mode
 from minidl.tensor import Tensor
 
 Pull = Callable[[Tensor, Sequence[bool]], Sequence["Tensor | None"]]
@@ -29,9 +28,10 @@ _numbers = itertools.count()
 class Node:
     """What the graph knows of one tensor: its parents, and how its gradient becomes theirs.
 
-    A node refers to its parents' nodes, never to a tensor, so the graph has no reference cycles; `number` grows in the order
-    of creation, so consumers have higher numbers than what they consume. A leaf has no pull; it keeps its gradient.
-    `hands_out` tells what memory the pull returns: "new" arrays, disjoint "parts" of the gradient it was given, or "any".
+    A node refers to its parents' nodes, never to a tensor, so the graph has no reference cycles; `number` grows in
+    the order of creation, so consumers have higher numbers than what they consume. A leaf has no pull; it keeps its
+    gradient. `hands_out` tells what memory the pull returns: "new" arrays, disjoint "parts" of the gradient it was
+    given, or "any".
     """
 
     __slots__ = ("dtype", "grad", "hands_out", "keeps_grad", "name", "number", "parents", "pull", "shape")
@@ -49,44 +49,6 @@ class Node:
         self.number = next(_numbers)
         self.keeps_grad = pull is None
         self.grad: Tensor | None = None
-
-
-class _Mode(threading.local):
-    recording = True
-    definitions = False
-
-
-mode = _Mode()
-
-
-@contextlib.contextmanager
-def _set(name: str, value: bool) -> Iterator[None]:
-    before = getattr(mode, name)
-    setattr(mode, name, value)
-    try:
-        yield
-    finally:
-        setattr(mode, name, before)
-
-
-def no_grad() -> contextlib._GeneratorContextManager[None]:
-    """Within this context (or a function decorated with it) nothing is recorded, in this thread."""
-    return _set("recording", False)
-
-
-def enable_grad() -> contextlib._GeneratorContextManager[None]:
-    """Within this context ops are recorded again, also inside `no_grad`."""
-    return _set("recording", True)
-
-
-def is_grad_enabled() -> bool:
-    """Whether ops are being recorded in this thread."""
-    return mode.recording
-
-
-def definitions() -> contextlib._GeneratorContextManager[None]:
-    """Within this context no kernel stands in for a composition: every op runs as its definition reads."""
-    return _set("definitions", True)
 
 
 def record(name: str, value: Array, inputs: Sequence[Tensor | None], pull: Pull, hands_out: str = "any") -> Tensor:
@@ -128,7 +90,9 @@ def grad(
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for index, x in enumerate(inputs):
         if x.node is None:
-            raise RuntimeError(f"grad: input {index} does not require grad: call requires_grad_() on it before it is used")
+            raise RuntimeError(
+                f"grad: input {index} does not require grad: call requires_grad_() on it before it is used"
+            )
     targets = {x.node for x in inputs}
     seeds = _seeds("grad", outputs, grad_outputs)
     relevant = _leading_to(targets, _ancestors([node for node, _ in seeds]))
@@ -136,7 +100,7 @@ def grad(
         index = next(index for index, x in enumerate(inputs) if x.node not in relevant)
         raise RuntimeError(f"grad: the outputs do not depend on input {index}: allow_unused=True gives None for it")
     found = _propagate(seeds, relevant, targets, retain_graph, create_graph)
-    return tuple(found.get(x.node) for x in inputs)  # type: ignore[misc]
+    return tuple(found.get(x.node) for x in inputs)  # type: ignore[misc, arg-type]
 
 
 def _seeds(caller: str, outputs: Tensor | Sequence[Tensor], grad_outputs: Any) -> list[tuple[Node, Tensor]]:
@@ -203,8 +167,8 @@ def _propagate(
 ) -> dict[Node, Tensor]:
     """Visit the relevant nodes, latest first: once each, when the gradients of all its consumers have arrived.
 
-    Without targets, nodes that keep their gradient add to it. A gradient is `ours` when nobody else refers to its array: what
-    arrives later is then added in place, and nobody who keeps it needs a copy.
+    Without targets, nodes that keep their gradient add to it. A gradient is `ours` when nobody else refers to its
+    array: what arrives later is then added in place, and nobody who keeps it needs a copy.
     """
     pending: dict[Node, tuple[Tensor, bool]] = {}
     queue: list[tuple[int, Node]] = []
@@ -220,7 +184,7 @@ def _propagate(
         else:
             pending[node] = pending[node][0] + g, not create_graph
 
-    with _set("recording", create_graph):
+    with set_mode("recording", create_graph):
         for node, g in seeds:
             arrive(node, g, False)
         while queue:

@@ -28,7 +28,9 @@ def import_cupy() -> ModuleType:
             "pip install 'minidl[cuda13]' (or 'minidl[cuda12]' for a CUDA 12 driver)"
         ) from error
     if not cupy.cuda.is_available():
-        raise BackendError("backend 'cupy' needs an NVIDIA GPU and its driver, and CuPy finds none: use backend 'numpy'")
+        raise BackendError(
+            "backend 'cupy' needs an NVIDIA GPU and its driver, and CuPy finds none: use backend 'numpy'"
+        )
     try:
         cupy.arange(3).sum().get()
     except Exception as error:  # whatever a broken CUDA installation raises, the user needs the one line below
@@ -80,4 +82,6 @@ def common_backend(op: str, arrays: list[Array]) -> None:
     names = {name_of(array) for array in arrays if not isinstance(array, np.generic)}
     if len(names) > 1:
         found = ", ".join(name_of(array) for array in arrays)
-        raise BackendError(f"{op}: all tensors must be on one backend, got {found}: move them with .to('cupy') or .to('numpy')")
+        raise BackendError(
+            f"{op}: all tensors must be on one backend, got {found}: move them with .to('cupy') or .to('numpy')"
+        )

@@ -12,7 +12,7 @@ from minidl.tensor import Tensor
 
 
 def tensor(data: Any, dtype: Any = None, backend: str | None = None, requires_grad: bool = False) -> Tensor:
-    """A copy of the data: numbers, nested lists, arrays or a tensor. Python floats become float32, Python integers int64."""
+    """A copy of the data: numbers, nested lists, an array, a tensor. Python floats become float32, integers int64."""
     source = data.data if isinstance(data, Tensor) else data
     if isinstance(source, (np.ndarray, np.generic)) or is_cupy(source) or hasattr(source, "__array__"):
         array = source if is_cupy(source) else np.asarray(source)
@@ -64,7 +64,9 @@ def rand(*shape: Any, dtype: Any = np.float32, backend: str = "numpy", requires_
     return Tensor(to_backend(drawn, backend)).requires_grad_(requires_grad)
 
 
-def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None, backend: str = "numpy") -> Tensor:
+def arange(
+    start: float, stop: float | None = None, step: float = 1, dtype: Any = None, backend: str = "numpy"
+) -> Tensor:
     """start, start + step, ..., before stop; from 0 if only one bound is given."""
     values = np.arange(start, stop, step) if stop is not None else np.arange(0, start, step)
     wanted = dtype if dtype is not None else np.float32 if values.dtype.kind == "f" else np.int64

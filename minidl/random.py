@@ -1,4 +1,4 @@
-"""The one source of randomness: initial weights and dropout masks, on the host, so that every backend draws the same."""
+"""The one source of randomness, for initial weights and masks: on the host, so that every backend draws the same."""
 
 from __future__ import annotations
 

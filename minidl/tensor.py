@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minidl import autograd, ops
 from minidl.backend import Array, is_cupy, name_of, to_backend
+from minidl.protocol import Protocols
 
 if TYPE_CHECKING:
     from minidl.autograd import Node
     from minidl.ops.memory import Room
 
 
-class Tensor(ops.Methods):
-    """An array that can remember how it was computed. `Tensor(array)` shares the array's memory; `minidl.tensor` copies.
+class Tensor(ops.Methods, Protocols):
+    """An array that can remember how it was computed. `Tensor(array)` shares its memory; `minidl.tensor` copies it.
 
     A tensor in a graph is a value: its elements are not assigned to, and `x += y` makes a new tensor.
     """
@@ -25,6 +25,9 @@ class Tensor(ops.Methods):
     __array_ufunc__ = None  # array * tensor is the tensor's business
 
     def __init__(self, data: Array):
+        self._hold(data)
+
+    def _hold(self, data: Array) -> None:
         self.data: Array = data if isinstance(data, np.ndarray) or is_cupy(data) else _checked(data)
         self.node: Node | None = None
         self.frozen = False  # whether a graph refers to this array
@@ -32,11 +35,11 @@ class Tensor(ops.Methods):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.data.shape  # type: ignore[no-any-return]
+        return self.data.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.data.dtype  # type: ignore[no-any-return]
+        return self.data.dtype
 
     @property
     def ndim(self) -> int:
@@ -121,10 +124,6 @@ class Tensor(ops.Methods):
             raise ValueError(f"item: only a tensor of one element is a number, this one has shape {self.shape}")
         return self.data.item()
 
-    def tolist(self) -> Any:
-        """The elements as nested lists of Python numbers."""
-        return self.data.tolist()
-
     def __setitem__(self, index: Any, value: Any) -> None:
         if self.frozen or self.requires_grad:
             raise RuntimeError(
@@ -133,76 +132,13 @@ class Tensor(ops.Methods):
             )
         self.data[_raw(index)] = _raw(value)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **settings: Any) -> Any:
-        if self.requires_grad:
-            raise BufferError("__dlpack__: this tensor requires grad, and others cannot follow the graph: use detach()")
-        return self.data.__dlpack__(**settings)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self.data.__dlpack_device__()  # type: ignore[no-any-return]
-
-    def __len__(self) -> int:
-        if self.ndim == 0:
-            raise TypeError("len() of a tensor without axes")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[index] for index in range(len(self)))
-
-    def __bool__(self) -> bool:
-        return bool(self.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise TypeError(f"only an integer tensor can be an index, this one is {self.dtype}")
-        return int(self.item())
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else repr(self)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if not self.is_leaf:
-            raise RuntimeError("deepcopy: this tensor was computed by an op: copy its detach() instead")
-        memo[id(self)] = copy = type(self).__new__(type(self))
-        Tensor.__init__(copy, self.data.copy())
-        if self.grad is not None:
-            copy.requires_grad_().grad = Tensor(self.grad.data.copy())
-        return copy.requires_grad_(self.requires_grad)
-
-    def __reduce__(self) -> Any:
-        if not self.is_leaf:
-            raise RuntimeError("pickle: this tensor was computed by an op: pickle its detach() instead")
-        return _rebuild, (type(self), self.data, self.requires_grad)
-
-    def __repr__(self) -> str:
-        body = np.array2string(self.numpy(), separator=", ", prefix="tensor(", threshold=200, edgeitems=3, precision=4)
-        notes = [] if self.dtype in (np.float32, np.int64, np.bool_) else [f"dtype={self.dtype}"]
-        notes += [f"shape={self.shape}"] if self.numel() > 20 or not self.numel() else []
-        notes += ["backend='cupy'"] if self.backend == "cupy" else []
-        notes += ["requires_grad=True"] if self.requires_grad and self.is_leaf else []
-        notes += [f"from={self.node.name}"] if self.node is not None and not self.is_leaf else []
-        return f"tensor({', '.join([body, *notes])})"
-
 
 def _checked(data: Any) -> Array:
     if isinstance(data, np.generic):
         return np.asarray(data)
-    raise TypeError(f"Tensor: expected a NumPy or CuPy array, got {type(data).__name__}: use minidl.tensor() to convert")
-
-
-def _rebuild(kind: type[Tensor], data: Array, requires_grad: bool) -> Tensor:
-    copy = kind.__new__(kind)
-    Tensor.__init__(copy, data)
-    return copy.requires_grad_(requires_grad)
+    raise TypeError(
+        f"Tensor: expected a NumPy or CuPy array, got {type(data).__name__}: use minidl.tensor() to convert"
+    )
 
 
 def _raw(value: Any) -> Any:

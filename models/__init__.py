@@ -27,7 +27,5 @@ __all__ = [
 # its modules become second names of `minidl.models` and its modules.
 if __name__ == "models":
     sys.modules |= {
-        name.removeprefix("minidl."): module
-        for name, module in sys.modules.items()
-        if name.startswith("minidl.models")
+        name.removeprefix("minidl."): module for name, module in sys.modules.items() if name.startswith("minidl.models")
     }

@@ -1,12 +1,13 @@
 """DenseNet: every layer sees the features of all layers before it.
 
-G. Huang, Z. Liu, L. van der Maaten, K. Q. Weinberger, "Densely Connected Convolutional Networks", CVPR 2017, arXiv:1608.06993.
+G. Huang, Z. Liu, L. van der Maaten, K. Q. Weinberger, "Densely Connected Convolutional Networks", CVPR 2017,
+arXiv:1608.06993.
 
-    x_ℓ = H_ℓ([x_0, x_1, …, x_(ℓ-1)])                                                                                 (2)
+    x_ℓ = H_ℓ([x_0, x_1, …, x_(ℓ-1)])          (2)
 
-H is BN - ReLU - Conv 3×3 and makes k channels (the growth rate); with a bottleneck (B) it is BN - ReLU - Conv 1×1 to 4k
-channels, BN - ReLU - Conv 3×3. Between blocks a transition keeps a fraction θ of the channels (compression, C), and halves the
-image. Parameters on CIFAR-10 (Table 2: 1.0M, 7.0M, 27.2M, 0.8M, 15.3M, 25.6M) and ImageNet:
+H is BN - ReLU - Conv 3×3 and makes k channels (the growth rate); with a bottleneck (B) it is BN - ReLU - Conv 1×1 to
+4k channels, BN - ReLU - Conv 3×3. Between blocks a transition keeps a fraction θ of the channels (compression, C),
+and halves the image. Parameters on CIFAR-10 (Table 2: 1.0M, 7.0M, 27.2M, 0.8M, 15.3M, 25.6M) and ImageNet:
 
     L = 40, k = 12     1,019,722        BC-100, k = 12     769,162        121     7,978,856        201    20,013,928
     L = 100, k = 12    6,979,642        BC-250, k = 24  15,324,406        161    28,681,000        264    33,337,704
@@ -16,6 +17,7 @@ Departures from the paper: none in the networks. The names of the parts are torc
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from minidl import concatenate, nn, reserve
 from minidl.nn import functional as F
@@ -104,7 +106,8 @@ class DenseNet(nn.Module):
         for module in self.modules():  # He et al., arXiv:1502.01852, as section 4.2 has it
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
-        nn.init.zeros_(self.classifier.bias)
+        if self.classifier.bias is not None:
+            nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         features = F.relu(self.features(x))
@@ -137,32 +140,34 @@ def densenet_cifar(
     layers, rest = divmod(depth - 4, 6 if bottleneck else 3)
     if rest or layers < 1:
         step = 6 if bottleneck else 3
-        raise ValueError(f"densenet_cifar: depth must be {step}n + 4 with n ≥ 1, so that three blocks are alike; got {depth}")
+        raise ValueError(
+            f"densenet_cifar: depth must be {step}n + 4 with n ≥ 1, so that three blocks are alike; got {depth}"
+        )
     stem = 2 * growth_rate if bottleneck and compression < 1 else 16
     settings = (bottleneck, compression, drop_rate, num_classes, in_channels)
     return DenseNet(growth_rate, [layers] * 3, stem, *settings, large_images=False)
 
 
-def densenet121(num_classes: int = 1000, **settings) -> DenseNet:
+def densenet121(num_classes: int = 1000, **settings: Any) -> DenseNet:
     """Table 1, first column."""
     return DenseNet(32, (6, 12, 24, 16), 64, num_classes=num_classes, **settings)
 
 
-def densenet161(num_classes: int = 1000, **settings) -> DenseNet:
+def densenet161(num_classes: int = 1000, **settings: Any) -> DenseNet:
     """k = 48, the wider network of the authors' code."""
     return DenseNet(48, (6, 12, 36, 24), 96, num_classes=num_classes, **settings)
 
 
-def densenet169(num_classes: int = 1000, **settings) -> DenseNet:
+def densenet169(num_classes: int = 1000, **settings: Any) -> DenseNet:
     """Table 1, second column."""
     return DenseNet(32, (6, 12, 32, 32), 64, num_classes=num_classes, **settings)
 
 
-def densenet201(num_classes: int = 1000, **settings) -> DenseNet:
+def densenet201(num_classes: int = 1000, **settings: Any) -> DenseNet:
     """Table 1, third column."""
     return DenseNet(32, (6, 12, 48, 32), 64, num_classes=num_classes, **settings)
 
 
-def densenet264(num_classes: int = 1000, **settings) -> DenseNet:
+def densenet264(num_classes: int = 1000, **settings: Any) -> DenseNet:
     """Table 1, fourth column."""
     return DenseNet(32, (6, 12, 64, 48), 64, num_classes=num_classes, **settings)

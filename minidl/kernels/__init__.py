@@ -1,23 +1,19 @@
-"""Fast code on plain arrays, one folder for each library; the same names and signatures in both. Nothing here knows Tensor."""
+"""Fast code on plain arrays: a folder for each library, with the same names and signatures. None of it knows Tensor."""
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from minidl.backend import Array
+from minidl.backend import Array, name_of
 
 
 def table(array: Array) -> ModuleType:
     """The kernels for arrays of this kind. (CuPy's are imported when the first CuPy array comes by.)"""
-    if isinstance(array, (np.ndarray, np.generic)):
-        from minidl.kernels import numpy as kernels
-    else:
-        from minidl.kernels import cupy as kernels
-    return kernels
+    return _module(name_of(array))
 
 
 def find(name: str, arrays: Sequence[Array | None]) -> Callable[..., Any] | None:
@@ -26,3 +22,8 @@ def find(name: str, arrays: Sequence[Array | None]) -> Callable[..., Any] | None
     if any(array.dtype.kind != "f" for array in given):
         return None
     return getattr(table(given[0]), name, None)
+
+
+@functools.cache
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"minidl.kernels.{name}")

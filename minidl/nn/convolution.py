@@ -110,8 +110,11 @@ class Fold(Module):
 
 
 def check_groups(layer: str, in_channels: int, out_channels: int, groups: int) -> None:
+    """Refuse channels that do not fall into equal groups."""
     if groups < 1 or in_channels % groups or out_channels % groups:
-        raise ValueError(f"{layer}: {groups} groups cannot share {in_channels} input and {out_channels} output channels evenly")
+        raise ValueError(
+            f"{layer}: {groups} groups cannot share {in_channels} input and {out_channels} output channels evenly"
+        )
 
 
 def describe(layer: Conv2d | ConvTranspose2d, defaults: dict[str, object]) -> str:

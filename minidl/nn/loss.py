@@ -10,6 +10,8 @@ from minidl.tensor import Tensor
 class CrossEntropyLoss(Module):
     """See `functional.cross_entropy`."""
 
+    weight: Tensor | None
+
     def __init__(
         self,
         weight: Tensor | None = None,
@@ -28,6 +30,8 @@ class CrossEntropyLoss(Module):
 
 class NLLLoss(Module):
     """See `functional.nll_loss`."""
+
+    weight: Tensor | None
 
     def __init__(self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"):
         super().__init__()
@@ -58,6 +62,9 @@ class L1Loss(MSELoss):
 
 class BCEWithLogitsLoss(Module):
     """See `functional.binary_cross_entropy_with_logits`."""
+
+    weight: Tensor | None
+    pos_weight: Tensor | None
 
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None):
         super().__init__()

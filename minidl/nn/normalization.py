@@ -12,9 +12,12 @@ from minidl.tensor import Tensor
 
 
 class _BatchNorm(Module):
-    """Running statistics move by `momentum`; None averages over all batches seen. (Ioffe & Szegedy, arXiv:1502.03167.)"""
+    """Running statistics move by `momentum`; None averages over all batches. (Ioffe & Szegedy, arXiv:1502.03167.)"""
 
     axes: tuple[int, ...]
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
 
     def __init__(
         self,

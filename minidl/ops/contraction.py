@@ -13,14 +13,16 @@ from minidl.tensor import Tensor
 
 
 def matmul(x: Any, y: Any) -> Tensor:
-    """The matrix product over the last two axes (the others broadcast); a vector is a row on the left, a column on the right."""
+    """The matrix product over the last two axes; the others broadcast. A vector is a row at left, a column at right."""
     x, y = as_tensors("matmul", [x, y])
     if x.ndim == 0 or y.ndim == 0:
         raise ValueError(f"matmul: a number is no matrix: got shapes {x.shape} and {y.shape}, use *")
     rows = unsqueeze(x, 0) if x.ndim == 1 else x
     columns = unsqueeze(y, 1) if y.ndim == 1 else y
     if rows.shape[-1] != columns.shape[-2]:
-        raise ValueError(f"matmul: x has {rows.shape[-1]} columns but y has {columns.shape[-2]} rows: {x.shape} @ {y.shape}")
+        raise ValueError(
+            f"matmul: x has {rows.shape[-1]} columns but y has {columns.shape[-2]} rows: {x.shape} @ {y.shape}"
+        )
     product = _matmul(rows, columns)
     dropped = {product.ndim - 2} if x.ndim == 1 else set()
     dropped |= {product.ndim - 1} if y.ndim == 1 else set()
@@ -29,11 +31,15 @@ def matmul(x: Any, y: Any) -> Tensor:
 
 @primitive
 def _matmul(x, y, /):
-    return np.matmul(x.data, y.data), lambda g: _matmul(g, transpose(y, -1, -2)), lambda g: _matmul(transpose(x, -1, -2), g)
+    return (
+        np.matmul(x.data, y.data),
+        lambda g: _matmul(g, transpose(y, -1, -2)),
+        lambda g: _matmul(transpose(x, -1, -2), g),
+    )
 
 
 def einsum(subscripts: str, *operands: Any) -> Tensor:
-    """The Einstein sum, as in NumPy: "ij,jk->ik" is the matrix product, "ii->i" a diagonal, "...ij->...ji" a transpose."""
+    """The Einstein sum, as in NumPy: "ij,jk->ik" is the matrix product, "ii->i" the diagonal."""
     tensors = as_tensors("einsum", operands)
     inputs, output = _explicit(subscripts, tensors)
     for i, letters in enumerate(list(inputs)):
@@ -58,7 +64,9 @@ def _einsum(*operands, inputs, output):
             part = _einsum(g, *others, inputs=tuple(letters), output=known)
             if known == inputs[k]:
                 return part
-            sizes = dict(zip(known, part.shape, strict=True))  # what the sum ran over alone gets the same gradient everywhere
+            sizes = dict(
+                zip(known, part.shape, strict=True)
+            )  # what the sum ran over alone gets the same gradient everywhere
             part = reshape(part, tuple(sizes.get(c, 1) for c in inputs[k]))
             return broadcast_to(part, tuple(sizes.get(c, n) for c, n in zip(inputs[k], operands[k].shape, strict=True)))
 
@@ -83,7 +91,8 @@ def _explicit(subscripts: str, tensors: list[Tensor]) -> tuple[list[str], str]:
         once = sorted(c for c in set(left) - set(".,") if left.count(c) == 1)
         output = ("..." if "..." in left else "") + "".join(once)
     inputs = [
-        letters.replace("...", "".join(spare[len(spare) - count :])) for letters, count in zip(inputs, counts, strict=True)
+        letters.replace("...", "".join(spare[len(spare) - count :]))
+        for letters, count in zip(inputs, counts, strict=True)
     ]
     unknown = set(output.replace("...", "")) - set("".join(inputs))
     if unknown:

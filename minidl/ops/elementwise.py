@@ -1,4 +1,4 @@
-"""Ops that act on each element: arithmetic, exponentials, comparisons, and the curves that networks bend their signals with."""
+"""Ops that act on each element: arithmetic, exponentials, comparisons, and the curves that bend a network's signals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from minidl import kernels
-from minidl.ops.memory import identity
 from minidl.ops.primitive import as_tensors, primitive
 from minidl.tensor import Tensor
 
@@ -18,13 +17,13 @@ from minidl.tensor import Tensor
 @primitive
 def add(x, y, /):
     """Elementwise sum; shapes broadcast."""
-    return x.data + y.data, identity, identity
+    return x.data + y.data, lambda g: g, lambda g: g
 
 
 @primitive
 def subtract(x, y, /):
     """Elementwise difference; shapes broadcast."""
-    return x.data - y.data, identity, negative
+    return x.data - y.data, lambda g: g, negative
 
 
 @primitive
@@ -102,10 +101,10 @@ def softplus(x, /):
 @primitive
 def erf(x, /):
     """The error function 2/√π ∫₀ˣ exp(-t²) dt."""
-    return kernels.find("erf", [x.data])(x.data), lambda g: g * (2 / math.sqrt(math.pi)) * exp(-x * x)
+    return kernels.table(x.data).erf(x.data), lambda g: g * (2 / math.sqrt(math.pi)) * exp(-x * x)
 
 
-# ---------------------------------------------------------------------------------------------------- pieces of lines
+# ------------------------------------------------------------------------------------------------------ pieces of lines
 @primitive
 def relu(x, /):
     """The positive part; the slope at 0 is 0."""
@@ -122,7 +121,7 @@ def leaky_relu(x, /, negative_slope=0.01):
 
 @primitive
 def relu6(x, /):
-    """x held between 0 and 6; the slope at both ends is 0. (Krizhevsky, "Convolutional Deep Belief Networks on CIFAR-10".)"""
+    """x held between 0 and 6; the slope at both ends is 0. (Howard et al., arXiv:1704.04861.)"""
     between = (x.data > 0) & (x.data < 6)
     return np.clip(x.data, 0, 6), lambda g: g * between
 
@@ -158,7 +157,9 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
     """x where the condition (a boolean tensor or array) holds, else y; all three broadcast."""
     condition = condition.data if isinstance(condition, Tensor) else condition
     if getattr(condition, "dtype", None) != np.bool_:
-        raise TypeError(f"where: the condition must be boolean, got {getattr(condition, 'dtype', type(condition).__name__)}")
+        raise TypeError(
+            f"where: the condition must be boolean, got {getattr(condition, 'dtype', type(condition).__name__)}"
+        )
     return _where(x, y, condition)
 
 

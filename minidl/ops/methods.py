@@ -177,4 +177,3 @@ class Methods:
 
     def to(self, place: Any) -> Tensor:
         return ops.to(self, place)
-

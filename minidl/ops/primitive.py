@@ -1,28 +1,33 @@
-"""How an op is made: `primitive` from a value and its pullbacks, `accelerated` from a composition and a kernel beside it."""
+"""How an op is made: a `primitive` of a value and its pullbacks, an `accelerated` one of a composition and a kernel."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
 from minidl import autograd, kernels, ops
 from minidl.backend import common_backend
+from minidl.mode import mode
 from minidl.tensor import Tensor
 
 Op = TypeVar("Op", bound=Callable[..., Any])
 
 
-def primitive(function: Op | None = None, *, hands_out: str = "any") -> Any:
+@overload
+def primitive(function: Callable[..., Any]) -> Callable[..., Tensor]: ...
+@overload
+def primitive(*, hands_out: str) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]: ...
+def primitive(function: Callable[..., Any] | None = None, *, hands_out: str = "any") -> Any:
     """Make an op of a function that returns its value, followed by one pullback for each of its tensors.
 
-    The parameters before the slash (or the starred ones) are tensors; numbers and arrays given for them are converted. The
-    others are settings. A pullback takes the gradient of the value (a tensor) to the gradient of its input, up to
-    broadcasting, which the engine undoes. It is written in tensor arithmetic on the op's inputs and never mentions the
-    op's output: that would be a reference cycle. `hands_out` is explained at `autograd.Node`.
+    The parameters before the slash (or the starred ones) are tensors; numbers and arrays given for them are
+    converted. The others are settings. A pullback takes the gradient of the value (a tensor) to the gradient of its
+    input, up to broadcasting, which the engine undoes. It is written in tensor arithmetic on the op's inputs and
+    never mentions the op's output: that would be a reference cycle. `hands_out` is explained at `autograd.Node`.
     """
     if function is None:
         return functools.partial(primitive, hands_out=hands_out)
@@ -44,10 +49,10 @@ def primitive(function: Op | None = None, *, hands_out: str = "any") -> Any:
 def accelerated(by: str) -> Callable[[Op], Op]:
     """Let the kernel called `by` stand in for a composition of ops, wherever there is one for the array at hand.
 
-    The kernel takes the arrays and the settings of the composition; it returns the value and a function `pull(g, wanted)`
-    from the gradient's array to the inputs' gradient arrays, each new memory. The composition stays the definition: it runs
-    where there is no kernel and within `definitions()`, and it is what gets differentiated when a gradient of a gradient
-    is recorded.
+    The kernel takes the arrays and the settings of the composition; it returns the value and a function `pull(g,
+    wanted)` from the gradient's array to the inputs' gradient arrays, each new memory. The composition stays the
+    definition: it runs where there is no kernel and within `definitions()`, and it is what gets differentiated when a
+    gradient of a gradient is recorded.
     """
 
     def decorate(composition: Op) -> Op:
@@ -57,13 +62,13 @@ def accelerated(by: str) -> Callable[[Op], Op]:
         def op(*args: Any, **settings: Any) -> Any:
             inputs, rest = as_tensors(by, args[:arity]), args[arity:]
             arrays = [None if x is None else x.data for x in inputs]
-            kernel = None if autograd.mode.definitions else kernels.find(by, arrays)
+            kernel = None if mode.definitions else kernels.find(by, arrays)
             if kernel is None:
                 return composition(*inputs, *rest, **settings)
             value, first_order = kernel(*arrays, *rest, **settings)
 
             def pull(g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
-                if autograd.mode.recording:
+                if mode.recording:
                     return _pull_through(lambda *xs: composition(*xs, *rest, **settings), inputs, g, wanted)
                 return [None if part is None else Tensor(part) for part in first_order(g.data, wanted)]
 
@@ -77,9 +82,9 @@ def accelerated(by: str) -> Callable[[Op], Op]:
 def _pull_through(
     composition: Callable[..., Tensor], inputs: Sequence[Tensor | None], g: Tensor, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
-    """The recorded gradient of a composition. It stops at stand-ins, since one input may have been computed from another."""
+    """The recorded gradient of a composition, up to stand-ins: one input may have been computed from another."""
     stand_ins = [ops.identity(x) if wants else x for x, wants in zip(inputs, wanted, strict=True)]
-    sources = [x for x, wants in zip(stand_ins, wanted, strict=True) if wants]
+    sources = [x for x, wants in zip(stand_ins, wanted, strict=True) if x is not None and wants]
     parts = iter(autograd.grad(composition(*stand_ins), sources, g, create_graph=True))
     return [next(parts) if wants else None for wants in wanted]
 

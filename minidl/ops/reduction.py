@@ -1,4 +1,4 @@
-"""Ops that summarise along axes. `axis` is None (all axes), an integer or a tuple; `keepdims` keeps the axes with length 1."""
+"""Ops that summarise along axes. `axis` is None for all, an integer or a tuple; `keepdims` keeps them with length 1."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def var(x: Tensor, axis: Any = None, correction: int = 1, keepdims: bool = False
     deviation = x - mean(x, axis, keepdims=True)
     n = _count(x, axis)
     if n <= correction:
-        raise ValueError(f"var: needs more than {correction} elements to average over, got {n} (shape {x.shape}, axis {axis})")
+        raise ValueError(
+            f"var: needs more than {correction} elements to average over, got {n} (shape {x.shape}, axis {axis})"
+        )
     return sum(deviation * deviation, axis, keepdims) / (n - correction)
 
 
@@ -68,7 +70,7 @@ def _extreme(reduce: Any, x: Tensor, axis: Any, keepdims: bool) -> tuple[Any, An
 
 
 def max(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The largest element of all (equals share the gradient); with an axis, (values, indices) of the first ones along it."""
+    """The largest element of all (equals share the gradient); with an axis, (values, indices) of the first."""
     if axis is None:
         return amax(x)
     indices = argmax(x, axis, keepdims=True)
@@ -76,7 +78,7 @@ def max(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 def min(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The smallest element of all (equals share the gradient); with an axis, (values, indices) of the first ones along it."""
+    """The smallest element of all (equals share the gradient); with an axis, (values, indices) of the first."""
     if axis is None:
         return amin(x)
     indices = argmin(x, axis, keepdims=True)

@@ -62,7 +62,9 @@ def squeeze(x: Tensor, axis: int | tuple[int, ...] | None = None) -> Tensor:
 def unsqueeze(x: Tensor, axis: int) -> Tensor:
     """x with a new axis of length 1 at this place."""
     if not -x.ndim - 1 <= axis <= x.ndim:
-        raise IndexError(f"unsqueeze: axis must be in [{-x.ndim - 1}, {x.ndim}] for a tensor of {x.ndim} axes, got {axis}")
+        raise IndexError(
+            f"unsqueeze: axis must be in [{-x.ndim - 1}, {x.ndim}] for a tensor of {x.ndim} axes, got {axis}"
+        )
     at = axis % (x.ndim + 1)
     return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
 
@@ -74,7 +76,7 @@ def flip(x, /, axis=None):
 
 
 def pad(x: Tensor, pad_width: Any, value: float = 0) -> Tensor:
-    """x with a border of constants: a width for every side, a pair for every axis, or one (before, after) for each axis."""
+    """x with a border of constants: one width, one (before, after) for all axes, or one for each."""
     pad_width = np.broadcast_to(np.asarray(pad_width, dtype=int), (x.ndim, 2)).tolist()
     if any(width < 0 for width in itertools.chain(*pad_width)):
         raise ValueError(f"pad: widths must not be negative, got {pad_width}: crop with a slice")
@@ -90,7 +92,7 @@ def _pad(x, /, pad_width, value):
     return padded, lambda g: getitem(g, inner)
 
 
-# --------------------------------------------------------------------------------------------------- picking and placing
+# -------------------------------------------------------------------------------------------------- picking and placing
 def getitem(x: Tensor, index: Any) -> Tensor:
     """The elements at an index: integers, slices, None, ..., and arrays or tensors of integers or booleans."""
     return _getitem(x, _plain(index))
@@ -113,7 +115,7 @@ def put(x, /, index, shape):
 
 
 def take_along_axis(x: Tensor, indices: Any, axis: int) -> Tensor:
-    """result[..., i, ...] = x[..., indices[..., i, ...], ...]: of each row along the axis, the elements with these indices."""
+    """result[..., i, ...] = x[..., indices[..., i, ...], ...]: from each row along the axis, some elements."""
     indices = indices.data if isinstance(indices, Tensor) else indices
     xp = array_module(indices)
     grid = [xp.arange(n).reshape([-1 if i == j else 1 for j in range(x.ndim)]) for i, n in enumerate(indices.shape)]
@@ -134,9 +136,9 @@ def _plain(index: Any) -> Any:
     return np.asarray(index, dtype=None if len(index) else int) if isinstance(index, list) else index
 
 
-# ------------------------------------------------------------------------------------------------------------- joining
+# -------------------------------------------------------------------------------------------------------------- joining
 def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """The tensors one after the other along an axis. Nothing of the first one is copied if it has room (see `reserve`)."""
+    """The tensors one after the other along an axis. The first is not copied if it has room: see `reserve`."""
     tensors = as_tensors("concatenate", list(tensors))
     if not tensors:
         raise ValueError("concatenate: expected at least one tensor, got an empty list")
@@ -145,7 +147,11 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
         raise IndexError(f"concatenate: axis {axis} is out of range for tensors of {first.ndim} axes")
     axis %= first.ndim
     for x in rest:
-        if x.ndim != first.ndim or x.shape[:axis] != first.shape[:axis] or x.shape[axis + 1 :] != first.shape[axis + 1 :]:
+        if (
+            x.ndim != first.ndim
+            or x.shape[:axis] != first.shape[:axis]
+            or x.shape[axis + 1 :] != first.shape[axis + 1 :]
+        ):
             shapes = ", ".join(str(x.shape) for x in tensors)
             raise ValueError(f"concatenate: shapes may differ in axis {axis} only, got {shapes}")
     room = first.room if axis == 1 and all(x.dtype == first.dtype for x in rest) else None

@@ -1,4 +1,4 @@
-"""Sliding windows: im2col lays out what each position of a kernel sees, col2im adds it back. Each is the other's adjoint."""
+"""Sliding windows: im2col lays out what each position of a kernel sees, col2im, its adjoint, adds it back."""
 
 from __future__ import annotations
 

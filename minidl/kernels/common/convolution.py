@@ -1,17 +1,18 @@
 """Convolution as one matrix product for each group of channels, in channel-major memory.
 
-Two linear maps are all there is. `_correlate` multiplies the weights W by the columns of an image, what the kernel sees at each
-position; `_spread` is its adjoint, col2im(Wᵀ · g). With them a convolution and its gradients can be had in two ways:
+Two linear maps are all there is. `_correlate` multiplies the weights W by the columns of an image, what the kernel
+sees at each position; `_spread` is its adjoint, col2im(Wᵀ · g). With them a convolution and its gradients can be had
+in two ways:
 
     wide    y = W · im2col(x)       dx = col2im(Wᵀ · g)    dW = g · im2col(x)ᵀ
     thin    y = col2im(W̃ᵀ · x)      dx = W̃ · im2col(g)     dW̃ = x · im2col(g)ᵀ
 
-A convolution with stride 1 is the adjoint of another, whose weights W̃ are W turned round with the channels exchanged; that is
-the thin way. Columns are I·J times as large as their image, so it pays to make those of the side with fewer channels, and in
-the thin way both gradients share them.
+A convolution with stride 1 is the adjoint of another, whose weights W̃ are W turned round with the channels
+exchanged; that is the thin way. Columns are I·J times as large as their image, so it pays to make those of the side
+with fewer channels, and in the thin way both gradients share them.
 
-Columns are made for a few images at a time, and again in the backward pass: they stay in the cache, and are never all in
-memory. A 1×1 kernel at stride 1 needs none: its columns are x.
+Columns are made for a few images at a time, and again in the backward pass: they stay in the cache, and are never all
+in memory. A 1×1 kernel at stride 1 needs none: its columns are x.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Geometry(NamedTuple):
 
     def adjoint(self) -> Geometry | None:
         """The geometry with which the turned kernel undoes the shifts of this one; there is none for larger strides."""
-        padding = tuple((reach - a, reach - b) for reach, (a, b) in zip(self.reach, self.padding, strict=True))
+        (top, bottom), (left, right) = self.padding
+        down, across = self.reach
+        padding = (down - top, down - bottom), (across - left, across - right)
         return self._replace(padding=padding) if self.stride == (1, 1) and min(map(min, padding)) >= 0 else None
 
 
@@ -140,7 +143,7 @@ class Convolution:
         return columns.reshape(groups, columns.shape[0] // groups * columns.shape[1] * columns.shape[2], -1)
 
     def _tiles(self, n: int, rows: int, positions: int, geometry: Geometry) -> list[tuple[slice, slice]]:
-        """The images to take at a time, and the pixels that are theirs; all of them where there are no columns to make."""
+        """The images to take at a time, and the pixels that are theirs; all where there are no columns to make."""
         budget = n * rows * positions if geometry.is_pointwise else self.budget
         return [
             (part, slice(part.start * positions, part.stop * positions)) for part in tiles(n, rows * positions, budget)

@@ -24,4 +24,3 @@ def tiles(count: int, size_of_one: int, budget: int) -> Iterator[slice]:
     """0..count in consecutive slices, each as long as the budget allows and at least 1."""
     step = max(1, budget // max(size_of_one, 1))
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
-

@@ -14,7 +14,7 @@ from minidl.kernels.common.layout import feature_map, rows, tiles
 
 
 class Normalization:
-    """Batch statistics and normalisation for arrays of one library. `budget` is how many elements to work on at a time."""
+    """Batch statistics and normalisation for arrays of one library, `budget` elements at a time."""
 
     def __init__(self, budget: int):
         self.budget = budget
@@ -25,7 +25,7 @@ class Normalization:
         count = matrix.shape[1]
         mean = matrix.mean(axis=1)
         variance = np.empty_like(mean)
-        for part in tiles(*matrix.shape, self.budget):
+        for part in tiles(len(matrix), matrix.shape[1], self.budget):
             deviation = matrix[part] - mean[part, None]
             variance[part] = np.multiply(deviation, deviation, out=deviation).sum(axis=1) / count
         return mean, variance
@@ -43,7 +43,7 @@ class Normalization:
         shift = -mean * scale if bias is None else bias - mean * scale
         matrix = rows(x)
         y = np.empty_like(matrix)
-        for part in tiles(*matrix.shape, self.budget):
+        for part in tiles(len(matrix), matrix.shape[1], self.budget):
             np.multiply(matrix[part], scale[part, None], out=y[part])
             y[part] += shift[part, None]
 
@@ -52,7 +52,7 @@ class Normalization:
             count = matrix.shape[1]
             dbias = upstream.sum(axis=1)
             dweight, dx = np.empty_like(dbias), np.empty_like(matrix)
-            for part in tiles(*matrix.shape, self.budget):
+            for part in tiles(len(matrix), matrix.shape[1], self.budget):
                 d = matrix[part] - mean[part, None]
                 np.multiply(upstream[part], d, out=dx[part])
                 dweight[part] = root[part] * dx[part].sum(axis=1)

@@ -14,7 +14,7 @@ def silu(x: Tensor) -> Tensor:
 
 
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
-    """x · Φ(x), Φ the normal distribution function; "tanh" takes its approximation. (Hendrycks & Gimpel, arXiv:1606.08415.)"""
+    """x · Φ(x), Φ the normal distribution or its "tanh" approximation. (Hendrycks & Gimpel, arXiv:1606.08415.)"""
     if approximate == "none":
         return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
     if approximate == "tanh":

@@ -15,7 +15,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x Wᵀ + b for x (..., in_features), W (out_features, in_features), b (out_features)."""
     x, weight = as_tensors("linear", [x, weight])
     if x.shape[-1:] != weight.shape[1:]:
-        raise ValueError(f"linear: x of shape {x.shape} has not the {weight.shape[1]} features that weight expects last")
+        raise ValueError(
+            f"linear: x of shape {x.shape} has not the {weight.shape[1]} features that weight expects last"
+        )
     product = matmul(x, transpose(weight, 0, 1))
     return product if bias is None else product + bias
 
@@ -29,7 +31,7 @@ def conv2d(
     dilation: Ints = 1,
     groups: int = 1,
 ) -> Tensor:
-    """The cross-correlation y[n, o, p, q] = b[o] + Σ_cij W[o, c, i, j] · x̄[n, c, s·p + d·i, s·q + d·j], x̄ padded with zeros.
+    """y[n, o, p, q] = b[o] + Σ_cij W[o, c, i, j] · x̄[n, c, s·p + d·i, s·q + d·j], where x̄ is x padded with zeros.
 
     x is (N, C, H, W), W is (O, C/groups, I, J), b is (O): the channels fall into groups which do not see each other.
     Padding is a number, a pair (height, width), "same" or "valid".
@@ -42,9 +44,10 @@ def conv2d(
     if weight.shape[0] % groups:
         raise ValueError(f"conv2d: weight makes {weight.shape[0]} channels, which {groups} groups cannot share evenly")
     _check_bias("conv2d", bias, weight.shape[0])
+    kernel_size = (weight.shape[2], weight.shape[3])
     stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
-    widths = resolve_padding("conv2d", padding, weight.shape[2:], stride, dilation)
-    window_count("conv2d", size, weight.shape[2:], stride, widths, dilation)
+    widths = resolve_padding("conv2d", padding, kernel_size, stride, dilation)
+    window_count("conv2d", size, kernel_size, stride, widths, dilation)
     return _conv2d(x, weight, bias, stride, widths, dilation, groups)
 
 
@@ -70,7 +73,7 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Ints = 1,
 ) -> Tensor:
-    """The adjoint of `conv2d` with the same weight (C, O/groups, I, J): every element of x paints a kernel into the result.
+    """The adjoint of `conv2d` with the same weight (C, O/groups, I, J): each element of x paints a kernel.
 
     The result has height s·(H - 1) + d·(I - 1) + 1 - 2·padding + output_padding, its width alike.
     """
@@ -87,7 +90,9 @@ def conv_transpose2d(
     border = pair("conv_transpose2d", "padding", padding, least=0)
     extra = pair("conv_transpose2d", "output_padding", output_padding, least=0)
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-        raise ValueError(f"conv_transpose2d: output_padding {extra} must be smaller than stride {stride} or dilation {dilation}")
+        raise ValueError(
+            f"conv_transpose2d: output_padding {extra} must be smaller than stride {stride} or dilation {dilation}"
+        )
     spans = [d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:], strict=True)]
     result = tuple(
         s * (h - 1) + k - 2 * p + e for h, s, k, p, e in zip(size, stride, spans, border, extra, strict=True)

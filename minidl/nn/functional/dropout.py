@@ -1,4 +1,4 @@
-"""Noise for training: parts of a signal are set to zero at random and the rest is scaled so that its expectation stays."""
+"""Noise for training: parts of a signal become zero at random, the rest is scaled so that the expectation stays."""
 
 from __future__ import annotations
 

@@ -45,7 +45,9 @@ def window_count(
     room = [n + sum(pads) - span for n, pads, span in zip(size, padding, spans, strict=True)]
     if min(room) < 0:
         padded = tuple(n + sum(pads) for n, pads in zip(size, padding, strict=True))
-        raise ValueError(f"{op}: a kernel that spans {tuple(spans)} does not fit into an image of {padded} (padding included)")
+        raise ValueError(
+            f"{op}: a kernel that spans {tuple(spans)} does not fit into an image of {padded} (padding included)"
+        )
     return room[0] // stride[0] + 1, room[1] // stride[1] + 1
 
 

@@ -20,14 +20,16 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """-Σ_c q_c log softmax(input)_c for scores (N, C, ...) and a target of class indices (N, ...) or probabilities (N, C, ...).
+    """-Σ_c q_c log softmax(input)_c for scores (N, C, ...) and class indices (N, ...) or probabilities (N, C, ...).
 
-    Label smoothing ε makes q = (1 - ε)·target + ε/C. (Szegedy et al., arXiv:1512.00567, section 7.) With indices, the mean
-    is weighted by the classes' weights and leaves out `ignore_index`.
+    Label smoothing ε makes q = (1 - ε)·target + ε/C. (Szegedy et al., arXiv:1512.00567, section 7.) With indices, the
+    mean is weighted by the classes' weights and leaves out `ignore_index`.
     """
     (input,), (target,), (weight,) = (as_tensors("cross_entropy", [x]) for x in (input, target, weight))
     if input.ndim < 1 or not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: expected (N, C, ...) and smoothing in [0, 1], got {input.shape}, {label_smoothing}")
+        raise ValueError(
+            f"cross_entropy: expected (N, C, ...) and smoothing in [0, 1], got {input.shape}, {label_smoothing}"
+        )
     axis = 0 if input.ndim == 1 else 1
     log_p = log_softmax(input, axis)
     if target.dtype.kind == "f":
@@ -90,7 +92,9 @@ def _nll(log_p: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
     counts = target.data != ignore_index
     labels = np.where(counts, target.data, 0)
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        raise ValueError(f"cross entropy: targets must be classes 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
+        raise ValueError(
+            f"cross entropy: targets must be classes 0 to {classes - 1}, got {labels.min()} to {labels.max()}"
+        )
     weights = Tensor(counts.astype(log_p.dtype))
     if weight is not None:
         weights = weights * getitem(weight, labels)

@@ -1,4 +1,4 @@
-"""Normalisation: subtract a mean, divide by a deviation, then scale and shift; the methods differ in what they average over."""
+"""Normalisation: subtract a mean, divide by a deviation, scale and shift; methods differ in what they average over."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def batch_norm(
 ) -> Tensor:
     """γ (x - μ) / √(σ² + ε) + β, for each channel of x (N, C, ...). (Ioffe & Szegedy, arXiv:1502.03167, algorithm 1.)
 
-    In training, μ and σ² are those of the batch, and the running ones, if given, move towards them in place by `momentum`,
-    the variance in its unbiased form. Otherwise the running ones are used.
+    In training, μ and σ² are those of the batch, and the running ones, if given, move towards them in place by
+    `momentum`, the variance in its unbiased form. Otherwise the running ones are used.
     """
     x, running_mean, running_var, weight, bias = as_tensors("batch_norm", [x, running_mean, running_var, weight, bias])
     if x.ndim < 2:
@@ -63,7 +63,7 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """γ (x - μ) / √(σ² + ε) + β over the last axes, whose shape is `normalized_shape`. (Ba et al., arXiv:1607.06450, eq. 4.)"""
+    """γ (x - μ) / √(σ² + ε) + β over the last axes, of `normalized_shape`. (Ba et al., arXiv:1607.06450, eq. 4.)"""
     x, weight, bias = as_tensors("layer_norm", [x, weight, bias])
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or x.shape[-len(shape) :] != shape:
@@ -77,7 +77,7 @@ def layer_norm(
 def group_norm(
     x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
-    """γ (x - μ) / √(σ² + ε) + β over groups of channels of each x (C, ...). (Wu & He, arXiv:1803.08494, eq. 1 and 7.)"""
+    """γ (x - μ) / √(σ² + ε) + β over groups of channels of each example. (Wu & He, arXiv:1803.08494, eq. 1 and 7.)"""
     x, weight, bias = as_tensors("group_norm", [x, weight, bias])
     if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
         raise ValueError(f"group_norm: {num_groups} groups cannot share the channels of x of shape {x.shape} evenly")

@@ -96,7 +96,7 @@ def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> T
 
 
 def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
-    """The largest elements over a grid of any size laid over x (N, C, H, W), with the cells of `adaptive_avg_pool2d`."""
+    """The largest elements over a grid laid over x (N, C, H, W), with the cells of `adaptive_avg_pool2d`."""
     (x,) = as_tensors("adaptive_max_pool2d", [x])
     down, across = _grid("adaptive_max_pool2d", x, output_size)
 
