@@ -19,12 +19,12 @@ from minidl.data.error import DataError
 
 # fmt: off
 LITERALS = frozenset({
-    "NONE", "NEWTRUE", "NEWFALSE",
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
     "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8",
     "SHORT_BINBYTES", "BINBYTES", "BINBYTES8",
 })
 # fmt: on
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 
 
 def load_pickle(content: bytes, what: object) -> Any:
@@ -106,6 +106,8 @@ class _Machine:
                 pass
             case _ if name in LITERALS:
                 push(argument)
+            case _ if name in CONSTANTS:
+                push(CONSTANTS[name])
             case "PUT" | "BINPUT" | "LONG_BINPUT":
                 self.memo[argument] = self.stack[-1]
             case "MEMOIZE":
