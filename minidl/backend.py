@@ -79,9 +79,11 @@ def to_backend(array: Array, name: str) -> Array:
 
 def common_backend(op: str, arrays: list[Array]) -> None:
     """Refuse arrays of two libraries in one op. NumPy scalars go with either."""
-    names = {name_of(array) for array in arrays if not isinstance(array, np.generic)}
-    if len(names) > 1:
-        found = ", ".join(name_of(array) for array in arrays)
+    if all(type(array) is np.ndarray for array in arrays):
+        return
+    names = [name_of(array) for array in arrays if not isinstance(array, np.generic)]
+    if len(set(names)) > 1:
+        found = " and ".join(sorted(set(names)))
         raise BackendError(
-            f"{op}: all tensors must be on one backend, got {found}: move them with .to('cupy') or .to('numpy')"
+            f"{op}: got tensors on {found}, but all must be on one backend: move them with .to('cupy') or .to('numpy')"
         )

@@ -49,7 +49,8 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
                 size = tensors[i].shape[inputs[i].index(letter)]
                 inputs[i] = twin.join(inputs[i].rsplit(letter, 1))
                 inputs.append(letter + twin)
-                tensors.append(Tensor(np.equal.outer(*[_range(tensors[i], size)] * 2).astype(tensors[i].dtype)))
+                counted = _range(tensors[i], size)
+                tensors.append(Tensor((counted[:, None] == counted).astype(tensors[i].dtype)))
     return _einsum(*tensors, inputs=tuple(inputs), output=output)
 
 

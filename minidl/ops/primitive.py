@@ -91,15 +91,20 @@ def _pull_through(
 
 def as_tensors(op: str, args: Sequence[Any]) -> list[Any]:
     """The arguments of an op as tensors of one backend; numbers and integers adopt the floating type of the others."""
+    alike = all(isinstance(x, Tensor) for x in args) and len({x.dtype for x in args}) == 1
+    tensors = list(args) if alike else _convert(op, args)
+    if len(tensors) > 1:
+        common_backend(op, [x.data for x in tensors if x is not None])
+    return tensors
+
+
+def _convert(op: str, args: Sequence[Any]) -> list[Any]:
     typed = [x.dtype for x in args if hasattr(x, "dtype") and not isinstance(x, float)]
     floating = [dtype for dtype in typed if dtype.kind in "fc"]
     if not floating and any(isinstance(x, float) for x in args):
         floating = [np.dtype(np.float32)]
     adopted = np.result_type(*floating) if floating else None
-    tensors = [x if x is None else _as_tensor(op, x, typed, adopted) for x in args]
-    if len(tensors) > 1:
-        common_backend(op, [x.data for x in tensors if x is not None])
-    return tensors
+    return [x if x is None else _as_tensor(op, x, typed, adopted) for x in args]
 
 
 def _as_tensor(op: str, x: Any, typed: list[np.dtype[Any]], adopted: np.dtype[Any] | None) -> Tensor:
