@@ -264,13 +264,11 @@ class Module:
         ]
         problems = {"wrong shape": misfits}
         if strict:
-            problems |= {
-                "missing": missing,
-                "unexpected (strict=False ignores these and the missing)": unexpected,
-            }
+            problems |= {"missing": missing, "unexpected": unexpected}
         lines = [f"  {what}: {', '.join(map(str, names))}" for what, names in problems.items() if names]
         if lines:
-            title = f"load_state_dict: the state does not fit {type(self).__name__}"
+            hint = " (strict=False lets missing and unexpected keys pass)" if strict else ""
+            title = f"load_state_dict: the state does not fit {type(self).__name__}{hint}"
             raise RuntimeError("\n".join([title, *lines]))
         for path, array in arrays.items():
             _write(own[path], array)
