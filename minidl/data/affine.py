@@ -26,9 +26,7 @@ def affine(images: np.ndarray, linear: np.ndarray, shift: np.ndarray) -> np.ndar
 def bilinear(images: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Image n at the points (y[n], x[n]), which need not be whole: (N, C, H, W), 2 × (N, P) -> (N, C, P)."""
     n, channels, height, width = images.shape
-    flat = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1))).reshape(
-        n, channels, -1
-    )  # a rim of zeros: the outside
+    flat = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1))).reshape(n, channels, -1)  # a rim of zeros: the outside
     top, left = np.floor(y), np.floor(x)
     result = np.zeros((n, channels, y.shape[1]), images.dtype)
     for row, row_weight in ((top, top + 1 - y), (top + 1, y - top)):

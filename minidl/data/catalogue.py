@@ -103,9 +103,7 @@ CIFAR100 = CifarSet(
     names_key="fine_label_names",
 )
 
-SOURCES: dict[str, Source] = {
-    source.name: source for source in (FASHION_MINI, FASHION, MNIST, CIFAR10, CIFAR100)
-}
+SOURCES: dict[str, Source] = {source.name: source for source in (FASHION_MINI, FASHION, MNIST, CIFAR10, CIFAR100)}
 EMBEDDED = Path(__file__).parent / "embedded"
 DEBIAN = Path("/usr/share/datasets")  # where Debian's package dataset-fashion-mnist puts it
 
@@ -129,16 +127,14 @@ def load_dataset(
 
     Files that are missing, damaged or mislabelled raise DataError.
     """
-    if name_or_dir in SOURCES:
-        return _load_named(SOURCES[str(name_or_dir)], root, download)
-    place = Path(name_or_dir)
-    if not place.exists():
-        raise DataError(f"{name_or_dir}: neither a file or folder nor one of the sets {', '.join(SOURCES)}")
-    if not (place / "train").is_dir():
-        for source in SOURCES.values():
-            if source.claims(source.place(place)):
-                return source.load(place)
-    return load_image_folder(place, image_size)
+    path = Path(name_or_dir).expanduser()
+    named = SOURCES.get(str(name_or_dir))
+    source = named or _recognised(path)
+    if source is None:
+        return load_image_folder(path, image_size)
+    if image_size is not None:
+        raise ValueError(f"load_dataset: image_size is for folders of images; those of {source.name} have one size")
+    return _load_named(source, root, download) if named else source.load(path)
 
 
 def _load_named(source: Source, root: str | Path | None, download: bool) -> tuple[Dataset, Dataset]:
@@ -150,3 +146,16 @@ def _load_named(source: Source, root: str | Path | None, download: bool) -> tupl
     if download and source.missing(source.place(best)):
         source.download(best := roots[0])
     return source.load(best)
+
+
+def _recognised(path: Path) -> Source | None:
+    """The set that a path holds; None where it may be a folder of images."""
+    if not path.exists():
+        raise DataError(f"{path}: neither a file or folder nor one of the sets {', '.join(SOURCES)}")
+    if (path / "train").is_dir():
+        return None
+    found = [source for source in SOURCES.values() if source.claims(source.place(path))]
+    if len(found) > 1:
+        names = [source.name for source in found]
+        raise DataError(f"{path}: holds {' and '.join(names)}; say which: load_dataset({names[0]!r}, root=...)")
+    return found[0] if found else None

@@ -84,15 +84,18 @@ class CifarSet(Source):
     def _unpacked(self, place: Path) -> Iterator[tuple[str, bytes]]:
         for name in self.files:
             path = place / name
-            if path.stat().st_size > LARGEST:
-                raise DataError(f"{path}: has {path.stat().st_size} bytes; no file of CIFAR has {LARGEST}")
-            yield name, path.read_bytes()
+            try:
+                if (size := path.stat().st_size) > LARGEST:
+                    raise DataError(f"{path}: has {size} bytes; no file of CIFAR has more than {LARGEST}")
+                yield name, path.read_bytes()
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
 
     def _archived(self, path: Path) -> Iterator[tuple[str, bytes]]:
         """The set's files; nothing is written to disk, and other members are not looked at."""
-        check_md5(path, self.archive_md5, path)
         wanted = {f"{self.folder}/{name}": name for name in self.files}
         try:
+            check_md5(path, self.archive_md5, path)
             with tarfile.open(path, "r:gz") as archive:
                 for member in archive:
                     if member.name in wanted and member.isreg() and member.size <= LARGEST:
@@ -124,13 +127,9 @@ def _batch(entry: Any, labels_key: str, size: int, what: Path) -> Arrays:
     data, labels = (entry.get("data"), entry.get(labels_key)) if isinstance(entry, dict) else (None, None)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (size, 3072):
         got = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
-        raise DataError(
-            f"{what}: 'data' is {got}; wanted uint8 ({size}, 3072): another file under this name?"
-        )
+        raise DataError(f"{what}: 'data' is {got}; wanted uint8 ({size}, 3072): another file under this name?")
     if not isinstance(labels, list) or len(labels) != size or not all(type(label) is int for label in labels):
-        raise DataError(
-            f"{what}: {labels_key!r} is no list of {size} integers: another file under this name?"
-        )
+        raise DataError(f"{what}: {labels_key!r} is no list of {size} integers: another file under this name?")
     return data.reshape(size, 3, 32, 32), np.array(labels, np.int64)
 
 

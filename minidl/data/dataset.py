@@ -63,9 +63,7 @@ class Dataset:
         """Each channel's mean and standard deviation, of pixels scaled to [0, 1]; they go to `Normalize`."""
         if not len(self):
             raise ValueError("mean_std: the dataset is empty; wanted at least one image")
-        counts = np.zeros(
-            (self.images.shape[1], 256)
-        )  # how often each level occurs: exact, however many pixels
+        counts = np.zeros((self.images.shape[1], 256))  # how often each level occurs: exact, however many pixels
         for start in range(0, len(self), 512):  # image files: a few at a time
             for channel, pixels in enumerate(self.images[start : start + 512].swapaxes(0, 1)):
                 counts[channel] += np.bincount(pixels.ravel(), minlength=256)

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from minidl.data.error import DataError, import_extra
+from minidl.data.error import DataError
+from minidl.extra import import_extra
 
 
 def fetch(url: str, path: Path, md5: str) -> None:
@@ -11,7 +12,7 @@ def fetch(url: str, path: Path, md5: str) -> None:
 
     The file appears there only when it is complete and has the md5; DataError otherwise.
     """
-    pooch = import_extra("pooch", "downloading a dataset")
+    pooch = import_extra("pooch", "data")
     downloader = pooch.HTTPDownloader(progressbar=ProgressBar(path.name), timeout=60)
     try:
         pooch.retrieve(url, f"md5:{md5}", fname=path.name, path=path.parent, downloader=downloader)

@@ -1,10 +1,8 @@
 """What goes wrong with data files, said clearly."""
 
 import hashlib
-import importlib
 import io
 from pathlib import Path
-from types import ModuleType
 
 
 class DataError(ValueError):
@@ -25,12 +23,3 @@ def md5(content: bytes | Path) -> str:
     """The hexadecimal md5 of some bytes or of a file: it tells files apart, it protects nothing."""
     with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def import_extra(module: str, purpose: str) -> ModuleType:
-    """Import an optional dependency; where it is not installed the ImportError says how to get it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        package = {"PIL": "pillow"}.get(module.partition(".")[0], module)
-        raise ImportError(f"{purpose} needs {package}; install it with: pip install minidl[data]") from error

@@ -22,9 +22,7 @@ UINT8 = 8  # the type code of unsigned bytes, the only type in sets of images
 CHUNK = 1 << 24  # bytes asked for at a time: a header that lies about its size allocates no more than this
 
 
-def read_idx(
-    path: str | Path, shape: tuple[int, ...] | None = None, published_md5: str | None = None
-) -> np.ndarray:
+def read_idx(path: str | Path, shape: tuple[int, ...] | None = None, published_md5: str | None = None) -> np.ndarray:
     """The uint8 array in an idx file, gzipped or not; read-only.
 
     shape: what the header must say; None: anything.
@@ -37,16 +35,12 @@ def read_idx(
             file: io.BufferedIOBase = gzip.GzipFile(fileobj=raw) if zipped else raw
             header, found = _read_header(file, path)
             if shape is not None and found != shape:
-                raise DataError(
-                    f"{path}: holds an array {found}; wanted {shape}: another file under this name?"
-                )
+                raise DataError(f"{path}: holds an array {found}; wanted {shape}: another file under this name?")
             content = _read_content(file, math.prod(found), path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
     except (EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path}: its gzip stream is damaged or cut short ({error}); fetch it again"
-        ) from error
+        raise DataError(f"{path}: its gzip stream is damaged or cut short ({error}); fetch it again") from error
     if published_md5 is not None:
         check_md5(header + content, published_md5, path)
     return np.frombuffer(content, np.uint8).reshape(found)
@@ -55,9 +49,7 @@ def read_idx(
 def _read_header(file: io.BufferedIOBase, path: Path) -> tuple[bytes, tuple[int, ...]]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise DataError(
-            f"{path}: begins with {magic.hex(' ') or 'nothing'}; wanted 00 00: this is no idx file"
-        )
+        raise DataError(f"{path}: begins with {magic.hex(' ') or 'nothing'}; wanted 00 00: this is no idx file")
     if magic[2] != UINT8:
         raise DataError(f"{path}: its type code is {magic[2]}; wanted {UINT8}, unsigned bytes")
     lengths = file.read(4 * magic[3])
@@ -96,9 +88,7 @@ class IdxSet(Source):
 
     @property
     def files(self) -> tuple[str, ...]:
-        return tuple(
-            f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
-        )
+        return tuple(f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
     def places(self, root: Path) -> list[Path]:
         return [root, *(root / folder for folder in self.folders)]
@@ -120,9 +110,7 @@ class IdxSet(Source):
             read_idx(_spelt(place, name), shape, published_md5)
             for name, shape, published_md5 in zip(self.files, shapes, self.md5s, strict=True)
         )
-        return Dataset(images[:, None], labels, self.classes), Dataset(
-            test_images[:, None], test_labels, self.classes
-        )
+        return Dataset(images[:, None], labels, self.classes), Dataset(test_images[:, None], test_labels, self.classes)
 
     def download(self, root: Path) -> None:
         for name, published_md5 in zip(self.files, self.gzip_md5s, strict=True):

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.data.error import DataError, import_extra
+from minidl.data.error import DataError
+from minidl.extra import import_extra
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -58,7 +59,7 @@ class ImageFiles:
 
     def _read(self, path: Path) -> np.ndarray:
         """One image, uint8 (3, H, W)."""
-        image, operations = (import_extra(f"PIL.{name}", "reading images") for name in ("Image", "ImageOps"))
+        image, operations = (import_extra(f"PIL.{name}", "data") for name in ("Image", "ImageOps"))
         try:
             with image.open(path) as file:
                 if file.mode.startswith(("I", "F")):
@@ -67,9 +68,7 @@ class ImageFiles:
         except DataError:
             raise
         except (OSError, SyntaxError, ValueError, EOFError, image.DecompressionBombError) as error:
-            raise DataError(
-                f"{path}: no image that Pillow can read ({error}); replace or delete it"
-            ) from error
+            raise DataError(f"{path}: no image that Pillow can read ({error}); replace or delete it") from error
         if self.size is not None:
             picture = operations.fit(picture, self.size[::-1], image.Resampling.BILINEAR)
         return np.asarray(picture).transpose(2, 0, 1)

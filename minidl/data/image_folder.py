@@ -31,14 +31,10 @@ def image_folder(
     labels: list[int] = []
     for subfolder in subfolders:
         if subfolder.name not in names:
-            raise DataError(
-                f"{subfolder}: is not one of the classes {', '.join(names)}; rename it or move it away"
-            )
+            raise DataError(f"{subfolder}: is not one of the classes {', '.join(names)}; rename it or move it away")
         found = _images(subfolder)
         if not found:
-            raise DataError(
-                f"{subfolder}: holds no image ({' '.join(sorted(SUFFIXES))}); fill it or delete it"
-            )
+            raise DataError(f"{subfolder}: holds no image ({' '.join(sorted(SUFFIXES))}); fill it or delete it")
         paths += found
         labels += [names.index(subfolder.name)] * len(found)
     return Dataset(ImageFiles(paths, size), np.array(labels), names)

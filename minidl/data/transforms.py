@@ -94,9 +94,7 @@ class RandomCrop:
 
     def __post_init__(self) -> None:
         if min(self._window) < 1 or self.padding < 0:
-            raise ValueError(
-                f"RandomCrop: size is {self.size}, padding {self.padding}; wanted at least 1 and 0"
-            )
+            raise ValueError(f"RandomCrop: size is {self.size}, padding {self.padding}; wanted at least 1 and 0")
 
     @property
     def _window(self) -> tuple[int, int]:
@@ -142,9 +140,7 @@ class RandomAffine:
 
     def __post_init__(self) -> None:
         if not all(0 <= part <= 1 for part in self.translate):
-            raise ValueError(
-                f"RandomAffine: translate is {self.translate}; wanted two shares of the image, 0 to 1"
-            )
+            raise ValueError(f"RandomAffine: translate is {self.translate}; wanted two shares of the image, 0 to 1")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"RandomAffine: scale is {self.scale}; wanted (low, high) with 0 < low <= high")
 
@@ -178,9 +174,7 @@ class ColorJitter:
     def __call__(self, images: np.ndarray, generator: Generator) -> np.ndarray:
         _want_floats("ColorJitter", images)
         if images.shape[1] not in (1, 3):
-            raise ValueError(
-                f"ColorJitter: images have {images.shape[1]} channels; wanted 1 (grey) or 3 (RGB)"
-            )
+            raise ValueError(f"ColorJitter: images have {images.shape[1]} channels; wanted 1 (grey) or 3 (RGB)")
         luma = np.array([0.2989, 0.587, 0.114] if images.shape[1] == 3 else [1], images.dtype)[:, None, None]
         brighter, sharper = (
             generator.uniform(max(0, 1 - amount), 1 + amount, (len(images), 1, 1, 1)).astype(images.dtype)

@@ -68,6 +68,27 @@ def test_a_folder_tells_by_its_content_what_it_is(kind, request, monkeypatch):
         assert load_dataset(place)[0].images.shape == small.load(root)[0].images.shape
 
 
+def test_a_folder_with_two_sets_asks_which(small_fashion, small_cifar10, monkeypatch):
+    use(monkeypatch, small_fashion[0])
+    use(monkeypatch, small_cifar10[0])
+    with pytest.raises(DataError, match=r"holds fashion and cifar10; say which: load_dataset\('fashion', root="):
+        load_dataset(small_fashion[2])
+
+
+def test_only_folders_of_images_take_an_image_size(small_fashion, monkeypatch):
+    use(monkeypatch, small_fashion[0])
+    for which in ("fashion", small_fashion[2]):
+        with pytest.raises(ValueError, match="image_size is for folders of images; those of fashion have one"):
+            load_dataset(which, root=small_fashion[2], image_size=32)
+
+
+def test_a_path_may_begin_with_the_home_folder(small_fashion, monkeypatch):
+    use(monkeypatch, small_fashion[0])
+    monkeypatch.setenv("HOME", str(small_fashion[2]))
+    monkeypatch.setenv("USERPROFILE", str(small_fashion[2]))
+    assert len(load_dataset("~/fashion-mnist")[0]) == 7
+
+
 def test_an_archive_is_opened_by_its_path(small_cifar100, monkeypatch):
     small, files, root = small_cifar100
     use(monkeypatch, small)

@@ -111,7 +111,7 @@ def test_cifar_is_downloaded_on_request_and_read_from_its_archive(server, small_
 
 def test_without_pooch_the_command_that_installs_it_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)  # as if it were not installed
-    with pytest.raises(ImportError, match=r"a dataset needs pooch; install it with: pip install minidl\[data\]"):
+    with pytest.raises(ImportError, match=r"pooch is not installed: pip install .minidl\[data\]"):
         load_dataset("mnist", root=tmp_path, download=True)
 
 

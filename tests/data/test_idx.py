@@ -14,6 +14,7 @@ from minidl.data.catalogue import FASHION, MNIST
 from tests.data.small_files import idx_bytes, md5
 
 PIXELS = np.random.default_rng(0).integers(256, size=(5, 4, 3), dtype=np.uint8)
+ZIPPED = gzip.compress(idx_bytes(PIXELS), mtime=0)
 
 
 @given(st.lists(st.integers(0, 4), max_size=4), st.booleans())
@@ -40,11 +41,12 @@ def test_what_was_written_is_read_with_or_without_gzip(tmp_path_factory, shape, 
         (idx_bytes(PIXELS.reshape(60)), r"holds an array \(60,\); wanted \(5, 4, 3\)"),
         (idx_bytes(PIXELS[:4]), r"holds an array \(4, 4, 3\); wanted \(5, 4, 3\)"),
         (idx_bytes(255 - PIXELS), "its md5 is [0-9a-f]{32} but the published file has [0-9a-f]{32}"),
-        (gzip.compress(idx_bytes(PIXELS))[:40], "gzip stream is damaged or cut short"),
-        (gzip.compress(idx_bytes(PIXELS))[:-1], "gzip stream is damaged or cut short"),
-        (gzip.compress(idx_bytes(PIXELS)) + b"junk", "cannot be read|damaged"),
+        (ZIPPED[:40], "gzip stream is damaged or cut short"),
+        (ZIPPED[:-1], "gzip stream is damaged or cut short"),
+        (ZIPPED + b"junk", "cannot be read|damaged"),
         (b"\x1f\x8b", "gzip stream is damaged or cut short"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",
 )
 def test_a_wrong_file_is_told_apart(tmp_path, content, message):
     path = tmp_path / "train-images-idx3-ubyte"
@@ -55,9 +57,8 @@ def test_a_wrong_file_is_told_apart(tmp_path, content, message):
 
 def test_every_changed_byte_of_a_gzipped_file_is_noticed(tmp_path):
     path = tmp_path / "images.gz"
-    packed = gzip.compress(idx_bytes(PIXELS), mtime=0)
-    for place in range(len(packed)):
-        path.write_bytes(packed[:place] + bytes([packed[place] ^ 0x55]) + packed[place + 1 :])
+    for place in range(len(ZIPPED)):
+        path.write_bytes(ZIPPED[:place] + bytes([ZIPPED[place] ^ 0x55]) + ZIPPED[place + 1 :])
         try:
             loaded = read_idx(path, PIXELS.shape, md5(idx_bytes(PIXELS)))
         except DataError:

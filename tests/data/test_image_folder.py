@@ -206,7 +206,7 @@ def test_one_image_is_a_dataset(tmp_path):
 def test_without_pillow_the_command_that_installs_it_is_named(colours, monkeypatch):
     for module in ("PIL", "PIL.Image"):
         monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
-    with pytest.raises(ImportError, match=r"reading images needs pillow; install it with: pip install minidl\[data\]"):
+    with pytest.raises(ImportError, match=r"PIL is not installed: pip install .minidl\[data\]"):
         load_dataset(colours)
 
 

@@ -123,7 +123,7 @@ class Plain:
         ((1, 2), "tuple"),
         ({(1, 2): 3}, "key of type tuple"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "value",
 )
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_everything_else_is_refused_by_name_and_nothing_runs(value, named, protocol, tmp_path, monkeypatch):
