@@ -210,6 +210,10 @@ def test_a_pickle_cut_short_is_damaged(length):
         load_pickle(SMALL[:length], "batch_1")
 
 
+noise_warns = pytest.mark.filterwarnings("ignore:invalid (octal )?escape sequence")  # pickletools, in text
+
+
+@noise_warns
 @given(st.integers(0, len(SMALL) - 1), st.integers(0, 255), st.binary(max_size=4))
 def test_a_pickle_changed_anywhere_is_read_or_a_data_error(place, byte, inserted):
     changed = SMALL[:place] + bytes([byte]) + inserted + SMALL[place + 1 :]
@@ -217,6 +221,7 @@ def test_a_pickle_changed_anywhere_is_read_or_a_data_error(place, byte, inserted
         load_pickle(changed, "file")
 
 
+@noise_warns
 @given(st.binary(max_size=60))
 def test_noise_is_a_data_error_or_data(noise):
     with contextlib.suppress(DataError):
