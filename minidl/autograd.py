@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minidl import ops
-from minidl.backend import Array, common_backend
+from minidl.backend import Array, common_backend, shares_memory
 from minidl.mode import mode, set_mode
 from minidl.tensor import Tensor
 
@@ -34,7 +34,7 @@ class Node:
     given, or "any".
     """
 
-    __slots__ = ("dtype", "grad", "hands_out", "keeps_grad", "name", "number", "parents", "pull", "shape")
+    __slots__ = ("dtype", "grad", "hands_out", "keeps_grad", "name", "number", "parents", "pull", "shape", "written")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Node:
         self.name, self.shape, self.dtype = name, value.shape, value.dtype
         self.parents, self.pull, self.hands_out = parents, pull, hands_out
         self.number = next(_numbers)
+        self.written = 0  # when the array was last changed in place, in the count of `number`
         self.keeps_grad = pull is None
         self.grad: Tensor | None = None
 
@@ -54,14 +55,23 @@ class Node:
 def record(name: str, value: Array, inputs: Sequence[Tensor | None], pull: Pull, hands_out: str = "any") -> Tensor:
     """The value as a tensor which, if an input requires a gradient, remembers how to pass one on."""
     result = Tensor(value)
+    for x in inputs:
+        if x is not None and shares_memory(value, x.data):
+            result.memory = x.memory
     if mode.recording and result.dtype.kind in "fc":
         parents = tuple(None if x is None else x.node for x in inputs)
         if any(parents):
             result.node = Node(name, result, parents, pull, hands_out)
             for x in inputs:
                 if x is not None:
-                    x.frozen = True
+                    x.memory.frozen = True
     return result
+
+
+def note_write(x: Tensor) -> None:
+    """Tell that x.data was changed in place: a graph that used it before then refuses to go backward."""
+    if x.node is not None:
+        x.node.written = next(_numbers)
 
 
 def backward(
@@ -129,7 +139,7 @@ def _seeds(caller: str, outputs: Tensor | Sequence[Tensor], grad_outputs: Any) -
 
 
 def _ancestors(roots: Iterable[Node]) -> set[Node]:
-    """The roots and everything they were computed from; an error if a backward pass has consumed any of it."""
+    """The roots and everything they were computed from, all of it still as it was then."""
     seen = set(roots)
     stack = list(seen)
     while stack:
@@ -139,9 +149,15 @@ def _ancestors(roots: Iterable[Node]) -> set[Node]:
                 f"this graph was consumed by an earlier backward pass (at {node.name!r}): "
                 "pass retain_graph=True to the first pass to go through it again"
             )
-        new = {parent for parent in node.parents if parent is not None} - seen
-        seen |= new
-        stack.extend(new)
+        for parent in node.parents:
+            if parent is not None and parent.written > node.number:
+                raise RuntimeError(
+                    f"a tensor of shape {parent.shape} was changed in place, by an optimiser's step say, after "
+                    f"{node.name!r} had used it: compute the output anew before going backward"
+                )
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
     return seen
 
 
@@ -196,9 +212,10 @@ def _propagate(
                     node.grad = g if node.grad is None else node.grad + g
                 else:
                     found[node] = g
-            if node.pull is None:
+            wanted = [parent in relevant for parent in node.parents]
+            if node.pull is None or not any(wanted):
                 continue
-            parts = node.pull(g, [parent in relevant for parent in node.parents])
+            parts = node.pull(g, wanted)
             ours = not create_graph and (node.hands_out == "new" or (node.hands_out == "parts" and ours))
             for parent, part in zip(node.parents, parts, strict=True):
                 if parent is not None and part is not None:

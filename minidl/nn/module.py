@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
+from minidl.autograd import note_write
 from minidl.backend import Array, is_cupy, to_backend
 from minidl.tensor import Tensor
 

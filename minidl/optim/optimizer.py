@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.autograd import note_write
 from minidl.backend import is_cupy, name_of, to_backend
 from minidl.tensor import Tensor
 
@@ -93,6 +94,7 @@ class Optimizer:
                     for key, value in state.items():
                         state[key] = _like(p.data, value)
                     self.update(p.data, _like(p.data, p.grad.data), state, **settings)
+                    note_write(p)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or make them zeros: then `step` still moves what has momentum or decays."""
