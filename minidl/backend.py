@@ -77,6 +77,17 @@ def to_backend(array: Array, name: str) -> Array:
     return module.asarray(array) if name == "cupy" else sys.modules["cupy"].asnumpy(array)
 
 
+def shares_memory(x: Array, y: Array) -> bool:
+    """Whether one array is a view of the other, or both are views of a third."""
+    if x.base is None and y.base is None:
+        return x is y
+    return _owner(x) is _owner(y)
+
+
+def _owner(array: Array) -> Array:
+    return array.base if isinstance(array.base, type(array)) else array
+
+
 def common_backend(op: str, arrays: list[Array]) -> None:
     """Refuse arrays of two libraries in one op. NumPy scalars go with either."""
     if all(type(array) is np.ndarray for array in arrays):

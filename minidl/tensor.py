@@ -15,13 +15,19 @@ if TYPE_CHECKING:
     from minidl.ops.memory import Room
 
 
+class Memory:
+    """What all tensors that share an array's memory have in common: whether a graph relies on the numbers in it."""
+
+    frozen = False
+
+
 class Tensor(ops.Methods, Protocols):
     """An array that can remember how it was computed. `Tensor(array)` shares its memory; `minidl.tensor` copies it.
 
     A tensor in a graph is a value: its elements are not assigned to, and `x += y` makes a new tensor.
     """
 
-    __slots__ = ("__weakref__", "data", "frozen", "node", "room")
+    __slots__ = ("__weakref__", "data", "memory", "node", "room")
     __array_ufunc__ = None  # array * tensor is the tensor's business
 
     def __init__(self, data: Array):
@@ -30,7 +36,7 @@ class Tensor(ops.Methods, Protocols):
     def _hold(self, data: Array) -> None:
         self.data: Array = data if isinstance(data, np.ndarray) or is_cupy(data) else _checked(data)
         self.node: Node | None = None
-        self.frozen = False  # whether a graph refers to this array
+        self.memory = Memory()
         self.room: Room | None = None  # free memory behind this array, for concatenation in place
 
     @property
@@ -88,6 +94,8 @@ class Tensor(ops.Methods, Protocols):
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(f"grad: expected a tensor or None, got {type(value).__name__}: wrap it with minidl.tensor()")
         if value is not None and (self.node is None or value.shape != self.shape):
             wanted = "no gradient, it does not require one" if self.node is None else f"shape {self.shape}"
             raise ValueError(f"grad: got a gradient of shape {value.shape} for a tensor that wants {wanted}")
@@ -107,13 +115,14 @@ class Tensor(ops.Methods, Protocols):
     def detach(self) -> Tensor:
         """The same array, outside the graph."""
         result = Tensor(self.data)
-        result.frozen = self.frozen or self.requires_grad
+        result.memory = self.memory
+        result.memory.frozen |= self.requires_grad
         return result
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The array on the host: shared memory if it is there, and read-only if a graph refers to it."""
         array: np.ndarray[Any, Any] = to_backend(self.data, "numpy")
-        if array is self.data and (self.frozen or self.requires_grad):
+        if array is self.data and (self.memory.frozen or self.requires_grad):
             array = array.view()
             array.flags.writeable = False
         return array
@@ -125,10 +134,15 @@ class Tensor(ops.Methods, Protocols):
         return self.data.item()
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if self.frozen or self.requires_grad:
+        if self.memory.frozen or self.requires_grad:
             raise RuntimeError(
                 "item assignment: this tensor is part of a graph, which needs its value unchanged: "
                 "use minidl.where(), or assign to a clone() or, if you know that no backward pass follows, to x.data"
+            )
+        if isinstance(value, Tensor) and value.requires_grad:
+            raise RuntimeError(
+                "item assignment: the value requires grad, and no gradient would flow back to it: "
+                "use minidl.where() or minidl.concatenate(), or assign its detach()"
             )
         self.data[_raw(index)] = _raw(value)
 
