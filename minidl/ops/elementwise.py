@@ -32,10 +32,10 @@ def multiply(x, y, /):
     return x.data * y.data, lambda g: g * y, lambda g: g * x
 
 
-@primitive
+@primitive(of_floats=True)
 def divide(x, y, /):
     """Elementwise quotient; shapes broadcast."""
-    return x.data / y.data, lambda g: g / y, lambda g: -g * x / (y * y)
+    return x.data / y.data, lambda g: g / y, lambda g: -g * (x / y) / y  # y² might overflow
 
 
 @primitive
@@ -47,10 +47,14 @@ def negative(x, /):
 @primitive
 def power(x, y, /):
     """Elementwise x to the y. The slope in x is 0 where y is 0; in y it is 0 where x is 0 and y is not negative."""
+
+    def flat():
+        return (x.data == 0) & (y.data >= 0)
+
     return (
         np.power(x.data, y.data),
         lambda g: g * y * power(x, where(y.data == 0, 1, y - 1)),
-        lambda g: where((x.data == 0) & (y.data >= 0), 0, g * power(x, y) * log(where(x.data == 0, 1, x))),
+        lambda g: where(flat(), 0, g * power(x, y) * log(where(flat(), 1, x))),
     )
 
 
@@ -61,44 +65,45 @@ def absolute(x, /):
 
 
 # --------------------------------------------------------------------------------------------------------- exponentials
-@primitive
+@primitive(of_floats=True)
 def exp(x, /):
     """e to the x."""
     return np.exp(x.data), lambda g: g * exp(x)
 
 
-@primitive
+@primitive(of_floats=True)
 def log(x, /):
     """The natural logarithm."""
     return np.log(x.data), lambda g: g / x
 
 
-@primitive
+@primitive(of_floats=True)
 def sqrt(x, /):
     """The square root."""
     return np.sqrt(x.data), lambda g: g / (2 * sqrt(x))
 
 
-@primitive
+@primitive(of_floats=True)
 def tanh(x, /):
     """The hyperbolic tangent."""
     return np.tanh(x.data), lambda g: g * (1 - tanh(x) ** 2)
 
 
-@primitive
+@primitive(of_floats=True)
 def sigmoid(x, /):
-    """1 / (1 + e^-x), by way of tanh, which cannot overflow."""
-    return 0.5 * np.tanh(0.5 * x.data) + 0.5, lambda g: g * sigmoid(x) * sigmoid(-x)
+    """1 / (1 + e^-x), exact to rounding also where it is tiny."""
+    with np.errstate(over="ignore"):  # 1/∞ is the 0 that is meant
+        return 1 / (1 + np.exp(-x.data)), lambda g: g * sigmoid(x) * sigmoid(-x)
 
 
-@primitive
+@primitive(of_floats=True)
 def softplus(x, /):
     """log(1 + e^x), an integral of the sigmoid."""
     zero = x.data.dtype.type(0)
     return np.logaddexp(x.data, zero), lambda g: g * sigmoid(x)
 
 
-@primitive
+@primitive(of_floats=True)
 def erf(x, /):
     """The error function 2/√π ∫₀ˣ exp(-t²) dt."""
     return kernels.table(x.data).erf(x.data), lambda g: g * (2 / math.sqrt(math.pi)) * exp(-x * x)
@@ -112,7 +117,7 @@ def relu(x, /):
     return np.maximum(x.data, 0), lambda g: g * on
 
 
-@primitive
+@primitive(of_floats=True)
 def leaky_relu(x, /, negative_slope=0.01):
     """x where positive, else x · negative_slope."""
     slope = np.where(x.data > 0, x.data.dtype.type(1), x.data.dtype.type(negative_slope))
@@ -129,6 +134,7 @@ def relu6(x, /):
 @primitive
 def clip(x, /, min=None, max=None):
     """x held between two numbers, either of which may be None; the slope at both ends is 1."""
+    min, max = (bound.item() if isinstance(bound, np.generic) else bound for bound in (min, max))  # widens no float32
     inside = (x.data >= (-np.inf if min is None else min)) & (x.data <= (np.inf if max is None else max))
     return np.clip(x.data, min, max), lambda g: g * inside
 
@@ -136,21 +142,27 @@ def clip(x, /, min=None, max=None):
 @primitive
 def maximum(x, y, /):
     """The larger of two; equals share the gradient. Shapes broadcast."""
-    share = _share(x.data > y.data, x, y)
-    return np.maximum(x.data, y.data), lambda g: g * share, lambda g: g * (1 - share)
+    return (
+        np.maximum(x.data, y.data),
+        lambda g: g * _share(x.data < y.data, x, y),
+        lambda g: g * _share(x.data > y.data, x, y),
+    )
 
 
 @primitive
 def minimum(x, y, /):
     """The smaller of two; equals share the gradient. Shapes broadcast."""
-    share = _share(x.data < y.data, x, y)
-    return np.minimum(x.data, y.data), lambda g: g * share, lambda g: g * (1 - share)
+    return (
+        np.minimum(x.data, y.data),
+        lambda g: g * _share(x.data > y.data, x, y),
+        lambda g: g * _share(x.data < y.data, x, y),
+    )
 
 
-def _share(wins: Any, x: Tensor, y: Tensor) -> Any:
-    """The first operand's share of the gradient: 1 where it wins, 1/2 where both are equal."""
+def _share(loses: Any, x: Tensor, y: Tensor) -> Any:
+    """An operand's share of the gradient: 0 where it loses, 1/2 where both are equal, else 1 (beside NaN as well)."""
     dtype = np.result_type(x.dtype, y.dtype).type
-    return wins.astype(dtype) + (x.data == y.data).astype(dtype) * dtype(0.5)
+    return dtype(1) - loses - dtype(0.5) * (x.data == y.data)
 
 
 def where(condition: Any, x: Any, y: Any) -> Tensor:

@@ -31,8 +31,9 @@ def astype(x: Tensor, dtype: Any) -> Tensor:
 
 @primitive
 def _astype(x, /, dtype):
-    value = x.data.real if x.dtype.kind == "c" and dtype.kind == "f" else x.data
-    return value.astype(dtype), lambda g: astype(g, x.dtype)
+    before = x.dtype
+    value = x.data.real if before.kind == "c" and dtype.kind == "f" else x.data
+    return value.astype(dtype), lambda g: astype(g, before)
 
 
 def to(x: Tensor, place: Any) -> Tensor:
@@ -44,7 +45,8 @@ def to(x: Tensor, place: Any) -> Tensor:
 
 @primitive
 def _move(x, /, place):
-    return to_backend(x.data, place), lambda g: to(g, name_of(x.data))
+    before = name_of(x.data)
+    return to_backend(x.data, place), lambda g: to(g, before)
 
 
 class Room:

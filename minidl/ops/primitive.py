@@ -20,23 +20,33 @@ Op = TypeVar("Op", bound=Callable[..., Any])
 @overload
 def primitive(function: Callable[..., Any]) -> Callable[..., Tensor]: ...
 @overload
-def primitive(*, hands_out: str) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]: ...
-def primitive(function: Callable[..., Any] | None = None, *, hands_out: str = "any") -> Any:
+def primitive(
+    *, hands_out: str = ..., of_floats: bool = ...
+) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]: ...
+def primitive(
+    function: Callable[..., Any] | None = None, *, hands_out: str = "any", of_floats: bool = False
+) -> Any:
     """Make an op of a function that returns its value, followed by one pullback for each of its tensors.
 
     The parameters before the slash (or the starred ones) are tensors; numbers and arrays given for them are
     converted. The others are settings. A pullback takes the gradient of the value (a tensor) to the gradient of its
     input, up to broadcasting, which the engine undoes. It is written in tensor arithmetic on the op's inputs and
-    never mentions the op's output: that would be a reference cycle. `hands_out` is explained at `autograd.Node`.
+    never mentions the op's output: that would be a reference cycle. `hands_out` is explained at `autograd.Node`;
+    an op `of_floats` takes integers and booleans as float32, where NumPy would make them float64.
     """
     if function is None:
-        return functools.partial(primitive, hands_out=hands_out)
+        return functools.partial(primitive, hands_out=hands_out, of_floats=of_floats)
     name, arity = function.__name__.lstrip("_"), _count_tensors(function)
 
     @functools.wraps(function)
     def op(*args: Any, **settings: Any) -> Tensor:
         inputs = as_tensors(name, args[:arity])
+        if of_floats:
+            inputs = [x if x.dtype.kind in "fc" else ops.astype(x, np.float32) for x in inputs]
         value, *pullbacks = function(*inputs, *args[len(inputs) :], **settings)
+        for k, x in enumerate(inputs):
+            if x.node is None:
+                pullbacks[k] = None  # and what it would have remembered is free
 
         def pull(g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
             return [pullback(g) if wants else None for pullback, wants in zip(pullbacks, wanted, strict=True)]

@@ -23,8 +23,8 @@ class Extremes(NamedTuple):
 @primitive
 def sum(x, /, axis=None, keepdims=False):
     """The sum over the axes."""
-    kept = _kept(x, axis)
-    return np.sum(x.data, axis, keepdims=keepdims), lambda g: broadcast_to(reshape(g, kept), x.shape)
+    kept, shape = _kept(x, axis), x.shape
+    return np.sum(x.data, axis, keepdims=keepdims), lambda g: broadcast_to(reshape(g, kept), shape)
 
 
 def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -44,29 +44,32 @@ def var(x: Tensor, axis: Any = None, correction: int = 1, keepdims: bool = False
 
 
 def std(x: Tensor, axis: Any = None, correction: int = 1, keepdims: bool = False) -> Tensor:
-    """The standard deviation, the root of `var`."""
-    return e.sqrt(var(x, axis, correction, keepdims))
+    """The standard deviation, the root of `var`; where that is 0, so is the slope."""
+    variance = var(x, axis, correction, keepdims)
+    flat = variance.data == 0
+    return e.where(flat, 0, e.sqrt(e.where(flat, 1, variance)))
 
 
 @primitive
 def amax(x, /, axis=None, keepdims=False):
     """The largest element over the axes; equals share the gradient."""
-    share, value = _extreme(np.max, x, axis, keepdims)
-    return value, lambda g: reshape(g, _kept(x, axis)) * share
+    largest = np.max(x.data, axis, keepdims=keepdims)
+    return largest, lambda g: _share(g, x, largest, axis)
 
 
 @primitive
 def amin(x, /, axis=None, keepdims=False):
     """The smallest element over the axes; equals share the gradient."""
-    share, value = _extreme(np.min, x, axis, keepdims)
-    return value, lambda g: reshape(g, _kept(x, axis)) * share
+    smallest = np.min(x.data, axis, keepdims=keepdims)
+    return smallest, lambda g: _share(g, x, smallest, axis)
 
 
-def _extreme(reduce: Any, x: Tensor, axis: Any, keepdims: bool) -> tuple[Any, Any]:
-    value = reduce(x.data, axis, keepdims=True)
-    ties = (x.data == value) | ((x.data != x.data) & (value != value))
-    share = ties / np.sum(ties, axis, keepdims=True)
-    return share.astype(x.dtype), value if keepdims else np.squeeze(value, axis)
+def _share(g: Tensor, x: Tensor, extreme: Any, axis: Any) -> Tensor:
+    """g given in equal parts to the elements of x that are the extreme one of their row."""
+    kept = _kept(x, axis)
+    extreme = extreme.reshape(kept)
+    ties = (x.data == extreme) | ((x.data != x.data) & (extreme != extreme))
+    return reshape(g, kept) * (ties / np.sum(ties, axis, keepdims=True)).astype(x.dtype)
 
 
 def max(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Any:
@@ -107,7 +110,8 @@ def logsumexp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """log Σ exp(x) over the axes, from the largest element so that nothing overflows."""
     top = np.max(x.data, axis, keepdims=True)
     top = np.where(np.isfinite(top), top, top.dtype.type(0))
-    result = e.log(sum(e.exp(x - top), axis, keepdims=True)) + top
+    with np.errstate(divide="ignore"):  # where all are -∞, so is the result
+        result = e.log(sum(e.exp(x - top), axis, keepdims=True)) + top
     return result if keepdims else reshape(result, _dropped(x, axis))
 
 

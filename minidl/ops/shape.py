@@ -18,7 +18,8 @@ from minidl.tensor import Tensor
 def reshape(x, /, *shape):
     """The elements in C order, in another shape; one length may be -1."""
     shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
-    return x.data.reshape(shape), lambda g: reshape(g, x.shape)
+    before = x.shape
+    return x.data.reshape(shape), lambda g: reshape(g, before)
 
 
 @primitive
@@ -100,7 +101,8 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 @primitive
 def _getitem(x, /, index):
-    return x.data[index], lambda g: put(g, index, x.shape)
+    shape = x.shape
+    return x.data[index], lambda g: put(g, index, shape)
 
 
 @primitive

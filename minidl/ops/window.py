@@ -13,7 +13,8 @@ def im2col(x, /, kernel_size, stride, padding, dilation):
     x̄ is x with a border of zeros of ((top, bottom), (left, right)); I×J is the kernel, P×Q the positions it fits in.
     """
     value = kernels.table(x.data).im2col(x.data, kernel_size, stride, padding, dilation)
-    return value, lambda g: col2im(g, x.shape[2:], kernel_size, stride, padding, dilation)
+    size = x.shape[2:]
+    return value, lambda g: col2im(g, size, kernel_size, stride, padding, dilation)
 
 
 @primitive
