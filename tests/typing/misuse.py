@@ -11,7 +11,6 @@ x.sum(dim=0)  # error: call-arg
 x.reshaped(2, 1)  # error: attr-defined
 x.grad.sum()  # error: union-attr
 x.shape = (2, 1)  # error: misc
-minidl.exp()  # error: call-arg
 minidl.exp(x).upper()  # error: attr-defined
 minidl.cosh(x)  # error: attr-defined
 length: str = x.numel()  # error: assignment
