@@ -17,7 +17,7 @@ def tensor(data: Any, dtype: Any = None, backend: str | None = None, requires_gr
     if isinstance(source, (np.ndarray, np.generic)) or is_cupy(source) or hasattr(source, "__array__"):
         array = source if is_cupy(source) else np.asarray(source)
     else:
-        array = np.asarray(source)
+        array = _from_lists(source)
         array = array.astype(np.float32) if array.dtype == np.float64 else array
     if array.dtype.kind not in "biufc":
         raise TypeError(f"tensor: expected numbers in equally long lists, got {type(data).__name__} of {array.dtype}")
@@ -87,4 +87,11 @@ def from_dlpack(source: Any) -> Tensor:
 
 def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
     """Lengths given one by one or as one tuple."""
-    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    return tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
+
+
+def _from_lists(data: Any) -> np.ndarray[Any, Any]:
+    try:
+        return np.asarray(data)
+    except ValueError as error:
+        raise ValueError(f"tensor: expected numbers in equally long lists: {error}") from error

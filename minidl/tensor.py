@@ -95,7 +95,9 @@ class Tensor(ops.Methods, Protocols):
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None and not isinstance(value, Tensor):
-            raise TypeError(f"grad: expected a tensor or None, got {type(value).__name__}: wrap it with minidl.tensor()")
+            raise TypeError(
+                f"grad: expected a tensor or None, got {type(value).__name__}: wrap it with minidl.tensor()"
+            )
         if value is not None and (self.node is None or value.shape != self.shape):
             wanted = "no gradient, it does not require one" if self.node is None else f"shape {self.shape}"
             raise ValueError(f"grad: got a gradient of shape {value.shape} for a tensor that wants {wanted}")

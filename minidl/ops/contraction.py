@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from minidl.backend import array_module
 from minidl.ops.primitive import as_tensors, primitive
-from minidl.ops.shape import broadcast_to, reshape, transpose, unsqueeze
+from minidl.ops.shape import broadcast_to, permute, reshape, transpose, unsqueeze
 from minidl.tensor import Tensor
 
 
@@ -42,15 +43,9 @@ def einsum(subscripts: str, *operands: Any) -> Tensor:
     """The Einstein sum, as in NumPy: "ij,jk->ik" is the matrix product, "ii->i" the diagonal."""
     tensors = as_tensors("einsum", operands)
     inputs, output = _explicit(subscripts, tensors)
-    for i, letters in enumerate(list(inputs)):
-        for letter in sorted({c for c in letters if letters.count(c) > 1}):
-            while inputs[i].count(letter) > 1:  # a diagonal is a product with the identity matrix
-                twin = _unused("".join(inputs) + output)
-                size = tensors[i].shape[inputs[i].index(letter)]
-                inputs[i] = twin.join(inputs[i].rsplit(letter, 1))
-                inputs.append(letter + twin)
-                counted = _range(tensors[i], size)
-                tensors.append(Tensor((counted[:, None] == counted).astype(tensors[i].dtype)))
+    for i in range(len(tensors)):
+        while len(set(inputs[i])) < len(inputs[i]):
+            tensors[i], inputs[i] = _diagonal(tensors[i], inputs[i])
     return _einsum(*tensors, inputs=tuple(inputs), output=output)
 
 
@@ -60,16 +55,16 @@ def _einsum(*operands, inputs, output):
         others = [x for i, x in enumerate(operands) if i != k]
         letters = [output, *(inputs[i] for i in range(len(inputs)) if i != k)]
         known = "".join(c for c in inputs[k] if any(c in other for other in letters))
+        shape = operands[k].shape
 
         def pull(g):
             part = _einsum(g, *others, inputs=tuple(letters), output=known)
-            if known == inputs[k]:
+            if part.shape == shape:
                 return part
-            sizes = dict(
-                zip(known, part.shape, strict=True)
-            )  # what the sum ran over alone gets the same gradient everywhere
+            sizes = dict(zip(known, part.shape, strict=True))
             part = reshape(part, tuple(sizes.get(c, 1) for c in inputs[k]))
-            return broadcast_to(part, tuple(sizes.get(c, n) for c, n in zip(inputs[k], operands[k].shape, strict=True)))
+            # what the sum ran over alone, or the others have once, gets the same gradient everywhere
+            return broadcast_to(part, np.broadcast_shapes(part.shape, shape))
 
         return pull
 
@@ -101,10 +96,12 @@ def _explicit(subscripts: str, tensors: list[Tensor]) -> tuple[list[str], str]:
     return inputs, output.replace("...", "".join(spare))
 
 
-def _unused(letters: str) -> str:
-    return next(c for c in string.ascii_letters if c not in letters)
-
-
-def _range(x: Tensor, size: int) -> Any:
-    """0, 1, ..., size - 1 on the tensor's backend."""
-    return np.cumsum(np.ones_like(x.data, shape=(size,), dtype=np.int64)) - 1
+def _diagonal(x: Tensor, letters: str) -> tuple[Tensor, str]:
+    """x with two axes of the same letter walked along at once, and the letters of its axes then."""
+    letter = next(c for c in letters if letters.count(c) > 1)
+    first, second = letters.index(letter), letters.rindex(letter)
+    if x.shape[first] != x.shape[second]:
+        raise ValueError(f"einsum: {letter!r} stands for axes of lengths {x.shape[first]} and {x.shape[second]}")
+    others = [k for k in range(x.ndim) if k not in (first, second)]
+    along = array_module(x.data).arange(x.shape[first])
+    return permute(x, first, second, *others)[along, along], letter + "".join(letters[k] for k in others)

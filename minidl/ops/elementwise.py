@@ -167,12 +167,13 @@ def _share(loses: Any, x: Tensor, y: Tensor) -> Any:
 
 def where(condition: Any, x: Any, y: Any) -> Tensor:
     """x where the condition (a boolean tensor or array) holds, else y; all three broadcast."""
-    condition = condition.data if isinstance(condition, Tensor) else condition
-    if getattr(condition, "dtype", None) != np.bool_:
-        raise TypeError(
-            f"where: the condition must be boolean, got {getattr(condition, 'dtype', type(condition).__name__)}"
-        )
-    return _where(x, y, condition)
+    holds = condition.data if isinstance(condition, Tensor) else condition
+    if getattr(holds, "dtype", None) != np.bool_:
+        raise TypeError(f"where: the condition must be boolean, got {getattr(holds, 'dtype', type(holds).__name__)}")
+    result = _where(x, y, holds)
+    if isinstance(condition, Tensor) and result.requires_grad:
+        condition.memory.frozen = True
+    return result
 
 
 @primitive

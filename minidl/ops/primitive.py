@@ -23,9 +23,7 @@ def primitive(function: Callable[..., Any]) -> Callable[..., Tensor]: ...
 def primitive(
     *, hands_out: str = ..., of_floats: bool = ...
 ) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]: ...
-def primitive(
-    function: Callable[..., Any] | None = None, *, hands_out: str = "any", of_floats: bool = False
-) -> Any:
+def primitive(function: Callable[..., Any] | None = None, *, hands_out: str = "any", of_floats: bool = False) -> Any:
     """Make an op of a function that returns its value, followed by one pullback for each of its tensors.
 
     The parameters before the slash (or the starred ones) are tensors; numbers and arrays given for them are

@@ -89,11 +89,11 @@ def min(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 def _pick(x: Tensor, indices: Tensor, axis: int, keepdims: bool) -> Extremes:
-    values = take_along_axis(x, indices.data, axis)
+    values = take_along_axis(x, indices, axis)
     if keepdims:
         return Extremes(values, indices)
     shape = values.shape[: axis % x.ndim] + values.shape[axis % x.ndim + 1 :]
-    return Extremes(reshape(values, shape), Tensor(indices.data.reshape(shape)))
+    return Extremes(reshape(values, shape), reshape(indices, shape))
 
 
 def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from minidl.backend import array_module
 from minidl.ops.primitive import as_tensors, primitive
@@ -17,7 +18,7 @@ from minidl.tensor import Tensor
 @primitive
 def reshape(x, /, *shape):
     """The elements in C order, in another shape; one length may be -1."""
-    shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
     before = x.shape
     return x.data.reshape(shape), lambda g: reshape(g, before)
 
@@ -25,7 +26,7 @@ def reshape(x, /, *shape):
 @primitive
 def permute(x, /, *axes):
     """The axes in another order: axis i of the result is axis axes[i] of x."""
-    axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+    axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)) else axes
     if sorted(axis % x.ndim for axis in axes) != list(range(x.ndim)):
         raise ValueError(f"permute: {tuple(axes)} is no order of the {x.ndim} axes of x")
     return np.transpose(x.data, axes), lambda g: permute(g, *np.argsort([axis % x.ndim for axis in axes]).tolist())
@@ -34,6 +35,7 @@ def permute(x, /, *axes):
 def transpose(x: Tensor, axis0: int, axis1: int) -> Tensor:
     """Two axes exchanged."""
     order = list(range(x.ndim))
+    axis0, axis1 = normalize_axis_index(axis0, x.ndim, "transpose"), normalize_axis_index(axis1, x.ndim, "transpose")
     order[axis0], order[axis1] = order[axis1], order[axis0]
     return permute(x, *order)
 
@@ -48,7 +50,7 @@ def flatten(x: Tensor, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     """The axes from start to end (included) as one."""
     if x.ndim == 0:
         return reshape(x, 1)
-    start, end = start_axis % x.ndim, end_axis % x.ndim
+    start, end = normalize_axis_index(start_axis, x.ndim, "flatten"), normalize_axis_index(end_axis, x.ndim, "flatten")
     if start > end:
         raise ValueError(f"flatten: start_axis {start_axis} comes after end_axis {end_axis}")
     return reshape(x, *x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :])
@@ -56,7 +58,7 @@ def flatten(x: Tensor, start_axis: int = 0, end_axis: int = -1) -> Tensor:
 
 def squeeze(x: Tensor, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """x without its axes of length 1: all of them, or those given (any that is longer stays)."""
-    axes = range(x.ndim) if axis is None else [a % x.ndim for a in ([axis] if isinstance(axis, int) else axis)]
+    axes = range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim, "squeeze")
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in axes))
 
 
@@ -78,10 +80,10 @@ def flip(x, /, axis=None):
 
 def pad(x: Tensor, pad_width: Any, value: float = 0) -> Tensor:
     """x with a border of constants: one width, one (before, after) for all axes, or one for each."""
-    pad_width = np.broadcast_to(np.asarray(pad_width, dtype=int), (x.ndim, 2)).tolist()
-    if any(width < 0 for width in itertools.chain(*pad_width)):
-        raise ValueError(f"pad: widths must not be negative, got {pad_width}: crop with a slice")
-    return _pad(x, pad_width, value) if np.any(pad_width) else x
+    widths = np.broadcast_to(pad_width, (x.ndim, 2))
+    if widths.dtype.kind not in "iu" or np.any(widths < 0):
+        raise ValueError(f"pad: widths must be integers and not negative, got {pad_width}: crop with a slice")
+    return _pad(x, widths.tolist(), value) if np.any(widths) else x
 
 
 @primitive
@@ -96,31 +98,39 @@ def _pad(x, /, pad_width, value):
 # -------------------------------------------------------------------------------------------------- picking and placing
 def getitem(x: Tensor, index: Any) -> Tensor:
     """The elements at an index: integers, slices, None, ..., and arrays or tensors of integers or booleans."""
-    return _getitem(x, _plain(index))
+    result = _getitem(x, _plain(x, index))
+    for part in _parts(index):
+        if isinstance(part, Tensor) and result.requires_grad:
+            part.memory.frozen = True
+    return result
 
 
 @primitive
 def _getitem(x, /, index):
     shape = x.shape
-    return x.data[index], lambda g: put(g, index, shape)
+    return x.data[index], lambda g: _put(g, index, shape)
+
+
+def put(x: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
+    """Zeros of a shape, with x added at an index: the adjoint of `getitem`."""
+    return _put(x, _plain(x, index), shape)
 
 
 @primitive
-def put(x, /, index, shape):
-    """Zeros of a shape, with x added at an index: the adjoint of `getitem`."""
+def _put(x, /, index, shape):
     result = np.zeros_like(x.data, shape=shape)
     if any(getattr(part, "dtype", None) is not None and part.dtype.kind in "iu" for part in _parts(index)):
         array_module(x.data).add.at(result, index, x.data)  # an element may be meant more than once
     else:
         result[index] = x.data
-    return result, lambda g: getitem(g, index)
+    return result, lambda g: _getitem(g, index)
 
 
 def take_along_axis(x: Tensor, indices: Any, axis: int) -> Tensor:
     """result[..., i, ...] = x[..., indices[..., i, ...], ...]: from each row along the axis, some elements."""
-    indices = indices.data if isinstance(indices, Tensor) else indices
-    xp = array_module(indices)
-    grid = [xp.arange(n).reshape([-1 if i == j else 1 for j in range(x.ndim)]) for i, n in enumerate(indices.shape)]
+    if indices.ndim != x.ndim:
+        raise ValueError(f"take_along_axis: x has {x.ndim} axes, so must the indices: their shape is {indices.shape}")
+    grid = [np.arange(n).reshape([-1 if i == j else 1 for j in range(x.ndim)]) for i, n in enumerate(x.shape)]
     grid[axis] = indices
     return getitem(x, tuple(grid))
 
@@ -129,13 +139,19 @@ def _parts(index: Any) -> tuple[Any, ...]:
     return index if isinstance(index, tuple) else (index,)
 
 
-def _plain(index: Any) -> Any:
-    """An index without tensors or lists in it: their arrays instead."""
+def _plain(x: Tensor, index: Any) -> Any:
+    """An index with arrays of x's backend in the place of tensors, other arrays, and lists."""
     if isinstance(index, tuple):
-        return tuple(_plain(part) for part in index)
-    if isinstance(index, Tensor):
-        return index.data
-    return np.asarray(index, dtype=None if len(index) else int) if isinstance(index, list) else index
+        return tuple(_plain_part(x, part) for part in index)
+    return _plain_part(x, index)
+
+
+def _plain_part(x: Tensor, part: Any) -> Any:
+    if isinstance(part, Tensor):
+        return part.data
+    if isinstance(part, (list, tuple, range)):
+        part = np.asarray(part, dtype=None if len(part) else int)
+    return array_module(x.data).asarray(part) if isinstance(part, np.ndarray) else part
 
 
 # -------------------------------------------------------------------------------------------------------------- joining
@@ -191,9 +207,9 @@ def split(x: Tensor, split_size_or_sections: int | Sequence[int], axis: int = 0)
     if isinstance(sizes, int):
         if sizes < 1:
             raise ValueError(f"split: the size of a piece must be positive, got {sizes}")
-        sizes = [min(sizes, total - start) for start in range(0, total, sizes)]
-    if sum(sizes) != total:
-        raise ValueError(f"split: the sizes {list(sizes)} add up to {sum(sizes)}, but axis {axis} has length {total}")
+        sizes = [min(sizes, total - start) for start in range(0, total, sizes)] or [0]
+    if sum(sizes) != total or min(sizes) < 0:
+        raise ValueError(f"split: the sizes {list(sizes)} do not divide axis {axis} of length {total}")
     before = (slice(None),) * (axis % x.ndim)
     ends = itertools.accumulate(sizes)
     return tuple(getitem(x, (*before, slice(end - size, end))) for end, size in zip(ends, sizes, strict=True))
