@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minidl.nn.functional.geometry import Padding, Pair, image_size, pair, resolve_padding, window_count
-from minidl.ops import accelerated, as_tensors, col2im, einsum, im2col, matmul, reshape, transpose
+from minidl.ops import accelerated, as_tensors, col2im, einsum, im2col, matmul, pad, reshape, transpose
 from minidl.tensor import Tensor
 
 Ints = int | Sequence[int]
@@ -13,11 +13,14 @@ Ints = int | Sequence[int]
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x Wᵀ + b for x (..., in_features), W (out_features, in_features), b (out_features)."""
-    x, weight = as_tensors("linear", [x, weight])
+    x, weight, bias = as_tensors("linear", [x, weight, bias])
+    if weight.ndim != 2:
+        raise ValueError(f"linear: expected weight of shape (out_features, in_features), got {weight.shape}")
     if x.shape[-1:] != weight.shape[1:]:
         raise ValueError(
             f"linear: x of shape {x.shape} has not the {weight.shape[1]} features that weight expects last"
         )
+    _check_bias("linear", bias, weight.shape[0])
     product = matmul(x, transpose(weight, 0, 1))
     return product if bias is None else product + bias
 
@@ -57,7 +60,7 @@ def _conv2d(
 ) -> Tensor:
     n, o = x.shape[0], weight.shape[0]
     columns = im2col(x, weight.shape[2:], stride, padding, dilation)  # (N, C, I, J, P, Q)
-    columns = reshape(columns, n, groups, -1, *columns.shape[2:])
+    columns = reshape(columns, n, groups, weight.shape[1], *columns.shape[2:])
     kernels = reshape(weight, groups, o // groups, *weight.shape[1:])
     y = reshape(einsum("gocij,ngcijpq->ngopq", kernels, columns), n, o, *columns.shape[5:])
     return y if bias is None else y + reshape(bias, -1, 1, 1)
@@ -99,10 +102,12 @@ def conv_transpose2d(
     )
     if min(result) < 1:
         raise ValueError(f"conv_transpose2d: padding {border} leaves nothing of the result: its size would be {result}")
+    # Zeros behind x paint nothing; with these the kernel has as many positions in the result as there are elements.
+    x = pad(x, ((0, 0), (0, 0), *((0, e // s) for e, s in zip(extra, stride, strict=True))))
     widths = tuple((p, p) for p in border)
-    n = x.shape[0]
-    kernels = reshape(weight, groups, -1, *weight.shape[1:])
-    images = reshape(x, n, groups, -1, *x.shape[2:])
+    n, c = x.shape[:2]
+    kernels = reshape(weight, groups, c // groups, *weight.shape[1:])
+    images = reshape(x, n, groups, c // groups, *x.shape[2:])
     columns = einsum("gcoij,ngcpq->ngoijpq", kernels, images)
     y = col2im(reshape(columns, n, o, *columns.shape[3:]), result, weight.shape[2:], stride, widths, dilation)
     return y if bias is None else y + reshape(bias, -1, 1, 1)
@@ -112,7 +117,7 @@ def unfold(x: Tensor, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, 
     """The windows of x (N, C, H, W) as columns (N, C·I·J, P·Q)."""
     (x,) = as_tensors("unfold", [x])
     size = image_size("unfold", x.shape)
-    kernel, step, spread = (pair("unfold", "size", value) for value in (kernel_size, stride, dilation))
+    kernel, step, spread = _settings("unfold", kernel_size, stride, dilation)
     widths = resolve_padding("unfold", padding, kernel, step, spread)
     p, q = window_count("unfold", size, kernel, step, widths, spread)
     return reshape(im2col(x, kernel, step, widths, spread), x.shape[0], x.shape[1] * kernel[0] * kernel[1], p * q)
@@ -124,7 +129,7 @@ def fold(
     """Columns (N, C·I·J, P·Q) added up where `unfold` takes them from, an image (N, C, *output_size): its adjoint."""
     (x,) = as_tensors("fold", [x])
     size = pair("fold", "output_size", output_size)
-    kernel, step, spread = (pair("fold", "size", value) for value in (kernel_size, stride, dilation))
+    kernel, step, spread = _settings("fold", kernel_size, stride, dilation)
     widths = resolve_padding("fold", padding, kernel, step, spread)
     p, q = window_count("fold", size, kernel, step, widths, spread)
     channels, rest = divmod(x.shape[1], kernel[0] * kernel[1]) if x.ndim == 3 else (0, 1)
@@ -133,9 +138,13 @@ def fold(
     return col2im(reshape(x, x.shape[0], channels, *kernel, p, q), size, kernel, step, widths, spread)
 
 
+def _settings(op: str, kernel_size: Ints, stride: Ints, dilation: Ints) -> tuple[Pair, Pair, Pair]:
+    return pair(op, "kernel_size", kernel_size), pair(op, "stride", stride), pair(op, "dilation", dilation)
+
+
 def _check_weight(op: str, weight: Tensor, groups: int) -> None:
-    if weight.ndim != 4:
-        raise ValueError(f"{op}: expected weight with 4 axes, got shape {weight.shape}")
+    if weight.ndim != 4 or min(weight.shape[2:]) < 1:
+        raise ValueError(f"{op}: expected weight with 4 axes and a kernel of at least 1×1, got shape {weight.shape}")
     if groups < 1:
         raise ValueError(f"{op}: groups must be positive, got {groups}")
 

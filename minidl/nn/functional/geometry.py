@@ -11,7 +11,7 @@ Padding = tuple[Pair, Pair]
 
 def pair(op: str, name: str, value: int | Sequence[int], least: int = 1) -> Pair:
     """A number for both axes, or (height, width), checked."""
-    numbers = (value, value) if isinstance(value, int) else tuple(value)
+    numbers = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(numbers) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers):
         raise TypeError(f"{op}: {name} must be an integer or a pair of them, got {value!r}")
     if min(numbers) < least:
