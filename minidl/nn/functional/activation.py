@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
-from minidl.ops import erf, exp, logsumexp, relu6, sigmoid, tanh
+import numpy as np
+
+from minidl.ops import as_tensors, erf, exp, log, relu6, sigmoid, tanh
+from minidl.ops import sum as total
 from minidl.tensor import Tensor
 
 
@@ -34,9 +37,17 @@ def hardswish(x: Tensor) -> Tensor:
 
 def softmax(x: Tensor, dim: int) -> Tensor:
     """exp(x) / Σ exp(x) along an axis."""
-    return exp(log_softmax(x, dim))
+    weights = exp(_below_the_largest("softmax", x, dim))
+    return weights / total(weights, dim, keepdims=True)
 
 
 def log_softmax(x: Tensor, dim: int) -> Tensor:
     """x - log Σ exp(x) along an axis."""
-    return x - logsumexp(x, dim, keepdims=True)
+    below = _below_the_largest("log_softmax", x, dim)
+    return below - log(total(exp(below), dim, keepdims=True))
+
+
+def _below_the_largest(op: str, x: Tensor, dim: int) -> Tensor:
+    """x less its largest element, which changes no softmax: no exponential overflows, no difference drowns in size."""
+    (x,) = as_tensors(op, [x])
+    return x - np.max(x.data, dim, keepdims=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minidl.nn.functional.activation import log_softmax
-from minidl.ops import as_tensors, getitem, mean, reshape, softplus, take_along_axis
+from minidl.ops import as_tensors, getitem, mean, reshape, softplus, take_along_axis, where
 from minidl.ops import sum as total
 from minidl.tensor import Tensor
 
@@ -26,19 +26,17 @@ def cross_entropy(
     mean is weighted by the classes' weights and leaves out `ignore_index`.
     """
     (input,), (target,), (weight,) = (as_tensors("cross_entropy", [x]) for x in (input, target, weight))
-    if input.ndim < 1 or not 0 <= label_smoothing <= 1:
-        raise ValueError(
-            f"cross_entropy: expected (N, C, ...) and smoothing in [0, 1], got {input.shape}, {label_smoothing}"
-        )
-    axis = 0 if input.ndim == 1 else 1
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1], got {label_smoothing}")
+    axis = _class_axis("cross_entropy", input, weight)
     log_p = log_softmax(input, axis)
     if target.dtype.kind == "f":
         return _soft_cross_entropy(log_p, target, weight, axis, reduction, label_smoothing)
-    loss, weights = _nll(log_p, target, weight, ignore_index, axis)
+    loss, weights = _nll("cross_entropy", log_p, target, weight, ignore_index, axis)
     if not label_smoothing:
         return _reduce(loss, reduction, weights)
     per_class = -log_p if weight is None else -log_p * _along(weight, log_p, axis)
-    uniform = total(per_class, axis) * (target.data != ignore_index)
+    uniform = where(target.data != ignore_index, total(per_class, axis), 0)
     mixed = (1 - label_smoothing) * loss + (label_smoothing / input.shape[axis]) * uniform
     return _reduce(mixed, reduction, weights)
 
@@ -48,7 +46,8 @@ def nll_loss(
 ) -> Tensor:
     """-w_t input[t] for log-probabilities (N, C, ...) and class indices t (N, ...); the mean is divided by Σ w_t."""
     (input,), (target,), (weight,) = (as_tensors("nll_loss", [x]) for x in (input, target, weight))
-    loss, weights = _nll(input, target, weight, ignore_index, 0 if input.ndim == 1 else 1)
+    axis = _class_axis("nll_loss", input, weight)
+    loss, weights = _nll("nll_loss", input, target, weight, ignore_index, axis)
     return _reduce(loss, reduction, weights)
 
 
@@ -79,27 +78,35 @@ def binary_cross_entropy_with_logits(
     return _reduce(loss if weight is None else loss * weight, reduction)
 
 
-def _nll(log_p: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, axis: int) -> tuple[Tensor, Tensor]:
-    """-w_t log p_t for each target t, and the weights w_t: 0 where the target is to be ignored."""
-    classes = log_p.shape[axis]
-    if target.dtype.kind not in "iu" or target.shape != log_p.shape[:axis] + log_p.shape[axis + 1 :]:
+def _class_axis(op: str, input: Tensor, weight: Tensor | None) -> int:
+    """Which axis the classes are on: 1, or 0 for the scores of one example. There must be a weight for each class."""
+    if input.ndim == 0:
+        raise ValueError(f"{op}: expected scores of shape (N, C, ...) or (C,), got a number")
+    axis = 0 if input.ndim == 1 else 1
+    if weight is not None and weight.shape != (input.shape[axis],):
+        raise ValueError(f"{op}: expected weight of shape ({input.shape[axis]},), got {weight.shape}")
+    return axis
+
+
+def _nll(
+    op: str, log_p: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, axis: int
+) -> tuple[Tensor, Tensor]:
+    """-w_t log p_t for each target t, and the weights w_t: both 0 where the target is to be ignored."""
+    classes, wanted = log_p.shape[axis], log_p.shape[:axis] + log_p.shape[axis + 1 :]
+    if target.dtype.kind not in "iu" or target.shape != wanted:
         raise ValueError(
-            f"cross entropy: scores of shape {log_p.shape} want integer classes of shape "
-            f"{log_p.shape[:axis] + log_p.shape[axis + 1 :]}, got {target.dtype} of shape {target.shape}"
+            f"{op}: scores of shape {log_p.shape} want integer classes of shape {wanted}, "
+            f"got {target.dtype} of shape {target.shape}"
         )
-    if weight is not None and weight.shape != (classes,):
-        raise ValueError(f"cross entropy: expected weight of shape ({classes},), got {weight.shape}")
     counts = target.data != ignore_index
     labels = np.where(counts, target.data, 0)
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        raise ValueError(
-            f"cross entropy: targets must be classes 0 to {classes - 1}, got {labels.min()} to {labels.max()}"
-        )
+        raise ValueError(f"{op}: targets must be classes 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
     weights = Tensor(counts.astype(log_p.dtype))
     if weight is not None:
         weights = weights * getitem(weight, labels)
-    picked = take_along_axis(log_p, np.expand_dims(labels, axis), axis)
-    return -reshape(picked, target.shape) * weights, weights
+    picked = reshape(take_along_axis(log_p, np.expand_dims(labels, axis), axis), target.shape)
+    return -where(counts, picked, 0) * weights, weights
 
 
 def _soft_cross_entropy(
