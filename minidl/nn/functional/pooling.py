@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from minidl.nn.functional.geometry import Padding, Pair, image_size, pair, window_count
-from minidl.ops import accelerated, as_tensors, einsum, im2col, mean, pad, reshape, stack
+from minidl.ops import accelerated, as_tensors, im2col, mean, pad, reshape, stack
 from minidl.ops import max as largest
 from minidl.ops import sum as total
 from minidl.tensor import Tensor
@@ -85,14 +86,14 @@ def _sum_pool2d(x: Tensor, /, kernel_size: Pair, stride: Pair, padding: Padding,
 def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
     """The averages over a grid of any size laid over x (N, C, H, W): cell i spans ⌊i·H/P⌋ to ⌈(i + 1)·H/P⌉.
 
-    None keeps that length. It is linear and separable, y = A x Bᵀ with a row of A for each row of the grid.
+    None keeps that length. The average over a rectangle is that over its rows, then over its columns.
     """
     (x,) = as_tensors("adaptive_avg_pool2d", [x])
     down, across = _grid("adaptive_avg_pool2d", x, output_size)
     if len(down) == len(across) == 1:
         return global_avg_pool2d(x)
-    a, b = (_averages(cells, n, x) for cells, n in zip((down, across), x.shape[2:], strict=True))
-    return einsum("ph,nchw,qw->ncpq", a, x, b)
+    rows = stack([mean(x[:, :, top:bottom], axis=2) for top, bottom in down], axis=2)
+    return stack([mean(rows[..., left:right], axis=3) for left, right in across], axis=3)
 
 
 def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
@@ -110,6 +111,8 @@ def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> T
 
 def global_avg_pool2d(x: Tensor) -> Tensor:
     """The average of each channel of x (N, C, H, W), as (N, C, 1, 1). (Lin et al., arXiv:1312.4400, section 3.2.)"""
+    (x,) = as_tensors("global_avg_pool2d", [x])
+    image_size("global_avg_pool2d", x.shape)
     return mean(x, axis=(2, 3), keepdims=True)
 
 
@@ -145,17 +148,10 @@ def _valid_counts(n: int, kernel: int, stride: int, pads: Pair, windows: int, in
 
 def _grid(op: str, x: Tensor, output_size: int | Sequence[int | None]) -> list[list[Pair]]:
     size = image_size(op, x.shape)
-    wanted = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
-    kept = [n if p is None else p for n, p in zip(size, wanted, strict=True)]
-    pair(op, "output_size", kept)
+    lengths: Any = output_size
+    if isinstance(lengths, Sequence) and len(lengths) == 2:
+        lengths = tuple(n if p is None else p for n, p in zip(size, lengths, strict=True))
+    lengths = pair(op, "output_size", lengths)
     if min(size) < 1:
         raise ValueError(f"{op}: x of shape {x.shape} has no elements to pool")
-    return [[(i * n // p, -(-(i + 1) * n // p)) for i in range(p)] for n, p in zip(size, kept, strict=True)]
-
-
-def _averages(cells: list[Pair], n: int, x: Tensor) -> Tensor:
-    """The matrix that averages n elements over each of the cells."""
-    matrix = np.zeros((len(cells), n), x.dtype)
-    for row, (start, end) in zip(matrix, cells, strict=True):
-        row[start:end] = 1 / (end - start)
-    return Tensor(np.asarray(matrix, like=x.data))
+    return [[(i * n // p, -(-(i + 1) * n // p)) for i in range(p)] for n, p in zip(size, lengths, strict=True)]
