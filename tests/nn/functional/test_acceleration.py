@@ -1,0 +1,162 @@
+"""Every kernel stands in for a composition: the same values and gradients, whatever the shapes and memory layouts."""
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+import minidl
+from minidl import kernels
+from minidl.backend import to_backend
+from minidl.nn import functional as F
+from tests.kernels.windows import LAYOUTS, layouts
+
+dtypes = st.sampled_from(["float32", "float64"])
+seeds = st.integers(0, 2**32 - 1)
+small = st.integers(1, 3)
+TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
+
+
+def outcome(function, arrays, backend, layout, seed, wanted):
+    """The value, and the gradients by those arrays that are wanted, from a random gradient in the same layout."""
+
+    def tensor(array):
+        array = to_backend(array, backend)
+        return minidl.Tensor(LAYOUTS[layout](array) if array.ndim > 2 else array)
+
+    xs = [None if array is None else tensor(array) for array in arrays]
+    leaves = [x.requires_grad_() for x, wants in zip(xs, wanted, strict=True) if wants and x is not None]
+    y = function(*xs)
+    g = np.random.default_rng(seed).standard_normal(y.shape).astype(y.dtype)
+    return [y, *(minidl.grad(y, leaves, tensor(g)) if leaves else [])]
+
+
+def kernel_equals_composition(function, arrays, backend, dtype, layout, seed, wanted=(True, True, True)):
+    arrays = [None if array is None else array.astype(dtype) for array in arrays]
+    wanted = wanted[: len(arrays)]
+    got = outcome(function, arrays, backend, layout, seed, wanted)
+    with minidl.definitions():
+        expected = outcome(function, arrays, backend, layout, seed, wanted)
+    for a, b in zip(got, expected, strict=True):
+        assert a.dtype == b.dtype == dtype
+        assert a.shape == b.shape
+        scale = max(1.0, float(np.abs(b.numpy()).max(initial=0)))
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=0, atol=TOLERANCE[dtype] * scale)
+
+
+def evenly_spaced(seed, *shape):
+    """Numbers in random order, without ties, so that every variance is well away from 0."""
+    count = int(np.prod(shape))
+    return (np.random.default_rng(seed).permutation(count) + 0.5 - count / 2).reshape(shape) * (6 / max(count, 1))
+
+
+choices = st.tuples(st.booleans(), st.booleans(), st.booleans())
+settings = st.tuples(small, small), st.tuples(small, small), st.tuples(st.integers(0, 2), st.integers(0, 2))
+
+
+@given(small, small, small, small, *settings, st.tuples(small, small), choices, layouts, dtypes, seeds)
+@example(2, 1, 5, 3, (1, 1), (1, 1), (0, 0), (1, 1), (True, True, True), "channel-major", "float32", 0)
+@example(2, 1, 7, 2, (3, 3), (1, 1), (1, 1), (1, 1), (True, True, True), "every other", "float64", 0)
+@example(2, 1, 7, 2, (3, 3), (1, 1), (1, 1), (1, 1), (True, False, False), "contiguous", "float64", 0)
+@example(2, 1, 7, 2, (3, 3), (1, 1), (1, 1), (1, 1), (False, True, False), "contiguous", "float64", 0)
+@example(2, 1, 7, 2, (3, 3), (1, 1), (1, 1), (1, 1), (False, False, True), "broadcast", "float64", 0)
+@example(1, 3, 2, 3, (3, 2), (1, 1), (0, 0), (2, 3), (True, True, True), "backwards", "float64", 0)
+@example(2, 1, 2, 7, (2, 3), (1, 1), (2, 2), (1, 1), (True, True, True), "columns first", "float64", 0)
+def test_conv2d(backend, n, groups, c, o, kernel, stride, padding, dilation, wanted, layout, dtype, seed):
+    draw = np.random.default_rng(seed).standard_normal
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    size = [max(1, span - 2 * p) + 2 for span, p in zip(spans, padding, strict=True)]
+    arrays = draw((n, groups * c, *size)), draw((groups * o, c, *kernel)), draw(groups * o)
+    kernel_equals_composition(
+        lambda *xs: F.conv2d(*xs, stride, padding, dilation, groups), arrays, backend, dtype, layout, seed, wanted
+    )
+
+
+@given(small, small, st.lists(small, max_size=3), choices, layouts, dtypes, seeds)
+@example(3, 4, [2, 5], (True, True, True), "channel-major", "float32", 0)
+@example(3, 4, [2, 5], (False, True, False), "contiguous", "float64", 0)
+@example(3, 4, [2, 5], (True, False, False), "every other", "float64", 0)
+@example(4, 2, [], (True, True, True), "contiguous", "float64", 0)
+def test_batch_norm(backend, n, c, image, wanted, layout, dtype, seed):
+    assume(n * np.prod(image) > 2)
+    layout = "contiguous" if layout == "broadcast" else layout
+    draw = np.random.default_rng(seed).standard_normal
+    arrays = evenly_spaced(seed, n, c, *image), draw(c), draw(c)
+
+    def train(*xs):
+        return F.batch_norm(xs[0], None, None, *xs[1:], training=True)
+
+    kernel_equals_composition(train, arrays, backend, dtype, layout, seed, wanted)
+    kernel_equals_composition(train, [arrays[0], None, arrays[2]], backend, dtype, layout, seed, wanted)
+    kernel_equals_composition(train, [arrays[0], arrays[1], None], backend, dtype, layout, seed, wanted)
+
+
+@given(*settings, st.tuples(small, small), st.booleans(), layouts, dtypes, seeds)
+@example((3, 2), (2, 2), (1, 1), (1, 1), True, "channel-major", "float32", 0)
+def test_max_pool2d(backend, kernel, stride, padding, dilation, ceil_mode, layout, dtype, seed):
+    padding = tuple(min(p, k // 2) for p, k in zip(padding, kernel, strict=True))
+    x = np.random.default_rng(seed).integers(0, 4, (2, 3, 8, 9))  # with ties
+    kernel_equals_composition(
+        lambda x: F.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode), [x], backend, dtype, layout, seed
+    )
+
+
+@given(*settings, st.booleans(), st.booleans(), layouts, dtypes, seeds)
+@example((3, 2), (2, 2), (1, 1), True, True, "channel-major", "float32", 0)
+def test_avg_pool2d(backend, kernel, stride, padding, ceil_mode, count_include_pad, layout, dtype, seed):
+    padding = tuple(min(p, k // 2) for p, k in zip(padding, kernel, strict=True))
+    x = np.random.default_rng(seed).standard_normal((2, 3, 5, 6))
+    kernel_equals_composition(
+        lambda x: F.avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad),
+        [x],
+        backend,
+        dtype,
+        layout,
+        seed,
+    )
+
+
+@pytest.mark.parametrize("name", ["conv2d", "batch_norm", "max_pool2d", "sum_pool2d"])
+def test_the_kernel_runs_unless_definitions_are_wanted(backend, name, monkeypatch):
+    calls = []
+    table = kernels.table(to_backend(np.zeros(1), backend))
+    kernel = getattr(table, name)
+    monkeypatch.setattr(table, name, lambda *args, **settings: calls.append(name) or kernel(*args, **settings))
+    x = minidl.ones(2, 3, 4, 4, backend=backend)
+    functions = {
+        "conv2d": lambda: F.conv2d(x, minidl.ones(2, 3, 1, 1, backend=backend)),
+        "batch_norm": lambda: F.batch_norm(x, None, None, training=True),
+        "max_pool2d": lambda: F.max_pool2d(x, 2),
+        "sum_pool2d": lambda: F.avg_pool2d(x, 2),
+    }
+    with minidl.definitions():
+        functions[name]()
+    assert calls == []
+    functions[name]()
+    assert calls == [name]
+
+
+@pytest.mark.parametrize("dtypes", [("float32", "float64"), ("float64", "float32")])
+@pytest.mark.parametrize("op", ["conv2d", "batch_norm"])
+def test_numbers_of_two_precisions_give_what_the_composition_gives(backend, op, dtypes):
+    x = minidl.randn(2, 3, 4, 4, dtype=dtypes[0], backend=backend, requires_grad=True)
+    weight = minidl.ones(
+        *((2, 3, 1, 1) if op == "conv2d" else (3,)), dtype=dtypes[1], backend=backend, requires_grad=True
+    )
+
+    def run():
+        y = F.conv2d(x, weight) if op == "conv2d" else F.batch_norm(x, None, None, weight, training=True)
+        return y.dtype, *(g.dtype for g in minidl.grad(y.sum(), [x, weight]))
+
+    with minidl.definitions():
+        expected = run()
+    assert run() == expected == ("float64", *dtypes)
+
+
+def test_every_accelerated_op_is_tested_here():
+    from minidl.nn.functional import convolution, normalization, pooling
+
+    source = "".join(inspect.getsource(module) for module in (convolution, normalization, pooling))
+    assert source.count("@accelerated(") == 4
