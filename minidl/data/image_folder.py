@@ -48,7 +48,7 @@ def load_image_folder(folder: Path, size: int | tuple[int, int] | None = None) -
         raise DataError(
             f"{folder}: no dataset known here; found {', '.join(found) or 'nothing'}; wanted the folders "
             "train/ and test/ (or val/) with a subfolder of images for each class, or the published files of "
-            "MNIST, Fashion-MNIST, CIFAR-10 or CIFAR-100"
+            "MNIST, Fashion-MNIST, CIFAR-10 or CIFAR-100 under their own names"
         )
     train = image_folder(folder / "train", size)
     test = image_folder(held_out, size, train.classes)

@@ -91,9 +91,10 @@ class DataLoader:
     def _batch(self, chosen: np.ndarray, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
         images, labels = self.dataset[chosen]
         images = self.transform(images, generator)
-        if images.dtype != np.float32 or images.ndim != 4 or len(images) != len(chosen):
+        dtype, shape = getattr(images, "dtype", type(images).__name__), np.shape(images)
+        if dtype != np.float32 or len(shape) != 4 or shape[0] != len(chosen):
             raise ValueError(
-                f"DataLoader: transform made {images.dtype} {images.shape} of {len(chosen)} images; "
+                f"DataLoader: transform made {dtype} {shape} of {len(chosen)} images; "
                 f"wanted float32 ({len(chosen)}, C, H, W), as ToFloat() makes it"
             )
         return Tensor(images), Tensor(np.asarray(labels, np.int64))

@@ -81,6 +81,7 @@ class RandomHorizontalFlip:
             raise ValueError(f"RandomHorizontalFlip: p is {self.p}; wanted a probability, 0 to 1")
 
     def __call__(self, images: np.ndarray, generator: Generator) -> np.ndarray:
+        _want_batch("RandomHorizontalFlip", images)
         flipped = generator.random(len(images)) < self.p
         return np.where(flipped[:, None, None, None], images[..., ::-1], images)
 
@@ -101,6 +102,7 @@ class RandomCrop:
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def __call__(self, images: np.ndarray, generator: Generator) -> np.ndarray:
+        _want_batch("RandomCrop", images)
         rim = (self.padding, self.padding)
         padded = np.pad(images, ((0, 0), (0, 0), rim, rim))
         if padded.shape[2] < self._window[0] or padded.shape[3] < self._window[1]:
@@ -201,6 +203,7 @@ class Cutout:
             raise ValueError(f"Cutout: size is {self.size}; wanted 0 or more pixels")
 
     def __call__(self, images: np.ndarray, generator: Generator) -> np.ndarray:
+        _want_batch("Cutout", images)
         rows, columns = (self._inside(length, len(images), generator) for length in images.shape[2:])
         hole = rows[:, None, :, None] & columns[:, None, None, :]
         return np.where(hole, images.dtype.type(0), images)
@@ -215,6 +218,12 @@ def _both_ways(degrees: float | tuple[float, float]) -> tuple[float, float]:
     return (-degrees, degrees) if isinstance(degrees, int | float) else degrees
 
 
+def _want_batch(who: str, images: np.ndarray) -> None:
+    if images.ndim != 4:
+        raise ValueError(f"{who}: images have the shape {images.shape}; wanted a batch, (N, C, H, W)")
+
+
 def _want_floats(who: str, images: np.ndarray) -> None:
+    _want_batch(who, images)
     if images.dtype.kind != "f":
         raise ValueError(f"{who}: images are {images.dtype}, wanted floating point; put ToFloat() before it")

@@ -146,6 +146,7 @@ def test_batches_are_made_in_the_background():
     ("made", "got"),
     [
         (lambda images: images, r"uint8 \(2, 3, 4, 4\)"),
+        (lambda images: None, r"NoneType \(\)"),
         (lambda images: images / 255, r"float64 \(2, 3, 4, 4\)"),
         (lambda images: images[:1] / np.float32(255), r"float32 \(1, 3, 4, 4\)"),
         (lambda images: images.reshape(2, -1) / np.float32(255), r"float32 \(2, 48\)"),

@@ -153,21 +153,32 @@ def test_scaling_enlarges_by_a_factor_in_range():
     assert 1.9 < factors.max() <= 2
 
 
-def test_brightness_multiplies_and_contrast_stretches_about_the_mean_grey():
-    images = batch(40) * 0.5 + 0.25  # far enough from 0 and 1 that nothing is cut off
+def test_brightness_multiplies():
+    images = batch(40) * 0.8
     brighter = ColorJitter(brightness=0.2)(images, generator())
     factors = brighter / images
     np.testing.assert_allclose(factors, np.broadcast_to(factors[:, :1, :1, :1], factors.shape), rtol=1e-5)
     assert 0.8 <= factors.min() < 0.85
     assert 1.15 < factors.max() <= 1.2 + 1e-6
+
+
+def test_contrast_stretches_about_the_mean_grey():
+    images = batch(40, dtype=np.float64) * 0.5 + 0.25  # far enough from 0 and 1 that nothing is cut off
     stretched = ColorJitter(contrast=0.2)(images, generator())
-    red, green, blue = images.swapaxes(0, 1).astype(np.float64)
-    grey = (0.2989 * red + 0.587 * green + 0.114 * blue).mean(axis=(1, 2))[:, None, None, None]
-    factors = (stretched - grey) / (images - grey)
-    np.testing.assert_allclose(
-        factors, np.broadcast_to(np.median(factors, (1, 2, 3), keepdims=True), factors.shape), atol=0.02
-    )
-    assert factors.std(axis=0).min() > 0.05
+    mean_grey = 0.2989 * images[:, 0] + 0.587 * images[:, 1] + 0.114 * images[:, 2]
+    distance = images - mean_grey.mean(axis=(1, 2))[:, None, None, None]
+    factors = (stretched - images) / distance + 1
+    np.testing.assert_allclose(factors, np.broadcast_to(factors[:, :1, :1, :1], factors.shape), rtol=1e-9)
+    assert 0.8 <= factors.min() < 0.85
+    assert 1.15 < factors.max() <= 1.2
+
+
+def test_brightness_comes_first_and_what_it_cuts_off_stays_cut_off():
+    images = batch()
+    brightened = ColorJitter(brightness=1)(images, generator())
+    assert (brightened == 1).any()
+    together = ColorJitter(brightness=1, contrast=0.5)(images, generator())
+    np.testing.assert_array_equal(together, ColorJitter(contrast=0.5)(brightened, generator()))
 
 
 def test_jittered_pixels_stay_between_0_and_1():
@@ -217,6 +228,10 @@ BYTES = np.zeros((2, 3, 8, 8), np.uint8)
         (lambda: RandomCrop(0), "RandomCrop: size is 0"),
         (lambda: RandomCrop(8, padding=-1), "padding -1"),
         (lambda: RandomCrop(11, padding=1)(batch(), generator()), "10×10 with their padding; wanted at least 11×11"),
+        (lambda: RandomCrop(4)(BYTES[0], generator()), r"RandomCrop: images have the shape \(3, 8, 8\); wanted"),
+        (lambda: RandomHorizontalFlip()(BYTES[0], generator()), "RandomHorizontalFlip: images have the shape"),
+        (lambda: Cutout(4)(BYTES[0], generator()), "Cutout: images have the shape"),
+        (lambda: ColorJitter(1)(batch()[0], generator()), "ColorJitter: images have the shape"),
         (lambda: RandomRotation(10)(BYTES, generator()), "RandomRotation: images are uint8"),
         (lambda: RandomAffine(10)(BYTES, generator()), "RandomAffine: images are uint8"),
         (lambda: RandomAffine(translate=(0, 2)), "translate is .0, 2."),
