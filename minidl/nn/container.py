@@ -36,7 +36,7 @@ class _Row(_Container):
 
     def extend(self, modules: Iterable[Module]) -> Self:
         """Add modules at the end."""
-        for module in tuple(modules):
+        for module in modules:
             self.append(module)
         return self
 

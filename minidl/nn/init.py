@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minidl import random
+from minidl.autograd import note_write
 from minidl.backend import to_backend
 from minidl.tensor import Tensor
 
@@ -24,9 +25,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in _GAINS:
-        raise ValueError(
-            f"unknown nonlinearity {nonlinearity!r}: use one of {', '.join([*_GAINS, 'leaky_relu'])}"
-        )
+        raise ValueError(f"unknown nonlinearity {nonlinearity!r}: use one of {', '.join([*_GAINS, 'leaky_relu'])}")
     return _GAINS[nonlinearity]
 
 
@@ -40,15 +39,11 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     return _fill(tensor, random.generator().normal(mean, std, tensor.shape))
 
 
-def trunc_normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
-) -> Tensor:
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
     """Fill with draws from the normal distribution, drawing again what falls outside [a, b]."""
     law = NormalDist(mean, std)
     if not law.cdf(b) - law.cdf(a) > 0.01:
-        raise ValueError(
-            f"trunc_normal_: [{a}, {b}] holds less than 1 % of the draws with mean {mean} and std {std}"
-        )
+        raise ValueError(f"trunc_normal_: [{a}, {b}] holds less than 1 % of the draws with mean {mean} and std {std}")
     draws = random.generator().normal(mean, std, tensor.shape)
     while (outside := (draws < a) | (draws > b)).any():
         draws[outside] = random.generator().normal(mean, std, int(outside.sum()))
@@ -58,6 +53,7 @@ def trunc_normal_(
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with one number."""
     tensor.data[...] = val
+    note_write(tensor)
     return tensor
 
 
@@ -88,17 +84,13 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans(tensor))))
 
 
-def kaiming_uniform_(
-    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
-) -> Tensor:
+def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """U(-b, b) with b = gain √(3 / fan): the variance is that of `kaiming_normal_`."""
     bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound)
 
 
-def kaiming_normal_(
-    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
-) -> Tensor:
+def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """N(0, σ²) with σ = gain / √fan, the fan in or out by `mode`; `a` is the slope of a leaky ReLU.
 
     He et al., Delving deep into rectifiers, 2015, arXiv:1502.01852, eq. 10 (fan in) and eq. 14 (fan out).
@@ -128,4 +120,5 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
 
 def _fill(tensor: Tensor, draws: np.ndarray[Any, Any]) -> Tensor:
     tensor.data[...] = to_backend(draws.astype(tensor.dtype), tensor.backend)
+    note_write(tensor)
     return tensor

@@ -25,8 +25,7 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: Tensor | Array, requires_grad: bool = True):
-        array = data.data if isinstance(data, Tensor) else data
-        super().__init__(np.asarray(array) if isinstance(array, np.generic) else array)
+        super().__init__(data.data if isinstance(data, Tensor) else data)
         self.requires_grad_(requires_grad)
 
 
@@ -272,7 +271,8 @@ class Module:
             title = f"load_state_dict: the state does not fit {type(self).__name__}{hint}"
             raise RuntimeError("\n".join([title, *lines]))
         for path, array in arrays.items():
-            _write(own[path], array)
+            own[path].data[...] = to_backend(array, own[path].backend)
+            note_write(own[path])
         return IncompatibleKeys(missing, unexpected)
 
     def extra_repr(self) -> str:
@@ -325,16 +325,9 @@ def _convert(tensor: Tensor, target: Any) -> None:
     """Give a tensor, and its gradient, an array on another backend or of another dtype."""
     array, grad, learns = tensor.detach().to(target).data, tensor.grad, tensor.requires_grad
     if array is not tensor.data:
-        Tensor.__init__(tensor, array)  # a new leaf, because the graph knows the old dtype
+        tensor._hold(array)  # a new leaf, because the graph knows the old dtype
         tensor.requires_grad_(learns)
         tensor.grad = None if grad is None else grad.detach().to(target)
-
-
-def _write(tensor: Tensor, array: Array) -> None:
-    """Copy an array's values into a tensor's."""
-    if isinstance(tensor.data, np.generic):  # a buffer that arithmetic has made a scalar, which is immutable
-        tensor.data = np.asarray(tensor.data)
-    tensor.data[...] = to_backend(array, tensor.backend)
 
 
 def _array(path: str, value: Any) -> Array:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
-from minidl.backend import Array, array_module
+from minidl.backend import Array
 from minidl.tensor import Tensor
 
 
@@ -33,7 +34,7 @@ def clip_grad_norm_(
     scale = np.minimum(float(max_norm) / (total + 1e-6), 1.0)
     for p, g in gradients:
         p.grad = Tensor((g * scale).astype(g.dtype, copy=False))
-    return Tensor(array_module(total).asarray(total))
+    return Tensor(total)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
@@ -48,5 +49,6 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Arra
 
 
 def _norm(x: Array, p: float) -> Array:
-    """(Σ |x|^p)^(1/p) over all elements, without a copy whatever the layout; the largest |x| for p = ∞."""
-    return np.linalg.norm(np.ravel(x, order="K"), p)
+    """(Σ |x|^p)^(1/p) over all elements; for p = ∞ the largest |x|."""
+    size = np.abs(x)
+    return size.max() if p == math.inf else (size**p).sum() ** (1 / p)

@@ -167,9 +167,7 @@ class CosineAnnealingLR(_Factor):
 class LambdaLR(LRScheduler):
     """lr(t) = initial · λ(t), with one function λ or one for each group, whatever other schedules did."""
 
-    def __init__(
-        self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]]
-    ):
+    def __init__(self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]]):
         self.lr_lambdas = _for_each_group(optimizer, "lr_lambda", lr_lambda)
         super().__init__(optimizer)
 
@@ -202,9 +200,7 @@ class OneCycleLR(LRScheduler):
         final_div_factor: float = 1e4,
     ):
         if anneal_strategy not in _ANNEAL:
-            raise ValueError(
-                f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}"
-            )
+            raise ValueError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}")
         if not 0 <= pct_start <= 1:
             raise ValueError(f"OneCycleLR: pct_start must be in [0, 1], got {pct_start}")
         if cycle_momentum and not {"momentum", "betas"} & optimizer.defaults.keys():

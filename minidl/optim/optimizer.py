@@ -47,23 +47,17 @@ class Optimizer:
         name = type(self).__name__
         unknown = group.keys() - self.defaults.keys() - {"params", "name"}
         if unknown or "params" not in group:
-            raise ValueError(
-                f"{name}: a group has 'params' and any of {sorted(self.defaults)}, got {sorted(group)}"
-            )
+            raise ValueError(f"{name}: a group has 'params' and any of {sorted(self.defaults)}, got {sorted(group)}")
         params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         known = {id(p) for p in self._params()}
         for p in params:
             if not isinstance(p, Tensor):
                 raise TypeError(f"{name}: a parameter must be a Tensor, got {type(p).__name__}")
             if not p.is_leaf:
-                raise ValueError(
-                    f"{name}: an op computed this tensor, it cannot learn: pass a leaf, say a Parameter"
-                )
+                raise ValueError(f"{name}: an op computed this tensor, it cannot learn: pass a leaf, say a Parameter")
             if id(p) in known:
                 raise ValueError(f"{name}: a parameter of shape {p.shape} is given twice")
             known.add(id(p))
-            if isinstance(p.data, np.generic):
-                p.data = np.asarray(p.data)  # a scalar cannot be written to
         settings = {key: _plain(group.get(key, default)) for key, default in self.defaults.items()}
         self.check(**settings)
         self.param_groups.append({**group, "params": params, **settings})
@@ -73,9 +67,7 @@ class Optimizer:
         for key, value in settings.items():
             if key == "betas":
                 if len(value) != 2 or not all(0 <= beta < 1 for beta in value):
-                    raise ValueError(
-                        f"{type(self).__name__}: betas must be two numbers in [0, 1), got {value}"
-                    )
+                    raise ValueError(f"{type(self).__name__}: betas must be two numbers in [0, 1), got {value}")
             elif not value >= 0:
                 raise ValueError(f"{type(self).__name__}: {key} must be a number ≥ 0, got {value}")
 

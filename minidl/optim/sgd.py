@@ -44,9 +44,7 @@ class SGD(Optimizer):
         super().check(**settings)
         momentum, dampening = settings["momentum"], settings["dampening"]
         if settings["nesterov"] and not (momentum > 0 and dampening == 0):
-            raise ValueError(
-                f"SGD: nesterov needs momentum > 0 and dampening 0, got {momentum} and {dampening}"
-            )
+            raise ValueError(f"SGD: nesterov needs momentum > 0 and dampening 0, got {momentum} and {dampening}")
 
     def update(
         self,

@@ -58,7 +58,7 @@ def test_sequential_has_items_and_slices():
     tail = net[3:]
     assert isinstance(tail, nn.Sequential)
     assert names(tail) == ["3", "4"]
-    assert amounts(tail.append(Add(9))) == [3, 4, 9]
+    assert amounts(net[1:3].append(Add(9))) == [1, 2, 9]
     with pytest.raises(IndexError):
         net[5]
 

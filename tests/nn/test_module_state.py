@@ -85,11 +85,22 @@ def test_loading_casts_and_keeps_the_parameters_memory(backend):
     assert net.count.item() == 7
 
 
-def test_a_buffer_that_arithmetic_made_a_scalar_still_loads():
+def test_a_buffer_that_was_assigned_anew_still_loads():
     net = Scale()
     net.count = net.count + 1
     net.load_state_dict({"weight": net.weight, "count": np.array(5)})
     assert net.count.item() == 5
+
+
+@pytest.mark.parametrize(
+    "write", [lambda net: net.load_state_dict(Scale().state_dict()), lambda net: nn.init.ones_(net.weight)]
+)
+def test_a_graph_from_before_new_weights_refuses_to_go_backward(write):
+    net = Scale()
+    y = (net.weight * net.weight).sum()
+    write(net)
+    with pytest.raises(RuntimeError, match=r"changed in place"):
+        y.backward()
 
 
 def test_what_does_not_fit_is_listed_in_full_and_changes_nothing():

@@ -124,6 +124,12 @@ def test_a_state_is_a_copy(backend):
     np.testing.assert_array_equal(to_backend(saved["state"][0]["momentum_buffer"], "numpy"), 1.0)
 
 
+def test_what_remembers_nothing_saves_nothing():
+    optimizer = optim.SGD([leaf(2)])
+    descend(optimizer)
+    assert optimizer.state_dict()["state"] == {}
+
+
 def test_a_state_does_not_load_where_it_does_not_fit():
     optimizer = optim.SGD([leaf(2), leaf(3)], lr=0.5, momentum=0.5)
     descend(optimizer)
@@ -139,6 +145,11 @@ def test_a_state_does_not_load_where_it_does_not_fit():
         other.load_state_dict(saved)
     assert other.param_groups[0]["lr"] == 0.25, "what fails changes nothing"
     assert not other.state
+
+    senseless = copy.deepcopy(saved)
+    senseless["param_groups"][0]["lr"] = -1.0
+    with pytest.raises(ValueError, match="lr must be a number ≥ 0"):
+        optim.SGD([leaf(2), leaf(3)]).load_state_dict(senseless)
 
     stray = copy.deepcopy(saved)
     stray["state"][7] = {}
