@@ -1,0 +1,59 @@
+r"""Train a DenseNet on small images.
+
+With no arguments: DenseNet-BC-22 with growth rate 12, on the 2,000 images that ship with minidl, in two minutes.
+The paper's DenseNet-40 (with 10,000 images of CIFAR-10, for a taste of it on a CPU):
+
+    python examples/train_densenet.py --data cifar10 --download --limit 10000 \
+        --depth 40 --growth-rate 12 --no-bottleneck --compression 1
+"""
+
+import argparse
+import sys
+
+from minidl import manual_seed
+from minidl.models import densenet_cifar
+from minidl.optim import SGD
+from minidl.train import Trainer, command
+
+
+def parser() -> command.Parser:
+    """The arguments that every example has, and those of the network."""
+    parser = command.Parser(__doc__, name="densenet", epochs=12, batch_size=64, lr=0.2)
+    add = parser.add_argument_group("network").add_argument
+    add("--depth", type=command.positive(int), default=22, metavar="L", help="6n + 4, or 3n + 4 if --no-bottleneck")
+    add("--growth-rate", type=command.positive(int), default=12, metavar="K", help="channels that each layer adds")
+    add("--bottleneck", action=argparse.BooleanOptionalAction, default=True, help="a 1x1 before each 3x3 convolution")
+    add("--compression", type=command.positive(float), default=0.5, metavar="THETA", help="of channels, between blocks")
+    return parser
+
+
+def build(args: argparse.Namespace) -> Trainer:
+    """Data, network, optimiser and schedule, ready to train."""
+    train, test = command.datasets(args)
+    train_loader, test_loader = command.loaders(args, train, test)
+    manual_seed(args.seed)
+    model = densenet_cifar(
+        args.depth,
+        args.growth_rate,
+        args.bottleneck,
+        args.compression,
+        num_classes=len(train.classes),
+        in_channels=train.images.shape[1],
+    ).to(args.backend)
+    optimizer = SGD(model.parameters(), lr=args.lr, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    scheduler = command.schedule(args, optimizer, steps=args.epochs * len(train_loader))
+    return Trainer(
+        model,
+        optimizer,
+        scheduler,
+        train_loader,
+        test_loader,
+        out=args.out,
+        seed=args.seed,
+        settings=vars(args),
+        resume=args.resume,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(parser(), build))
