@@ -130,7 +130,6 @@ class Optimizer:
         for group in groups:
             if not self.defaults.keys() <= group.keys():
                 raise ValueError(f"{name}: a saved group has {sorted(group)}, wanted {sorted(self.defaults)}")
-            self.check(**{key: _plain(group[key]) for key in self.defaults})
         loaded: defaultdict[int, dict[str, Any]] = defaultdict(dict)
         for position, state in state_dict["state"].items():
             if not 0 <= int(position) < len(params):

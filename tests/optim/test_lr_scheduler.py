@@ -137,6 +137,16 @@ def test_one_cycle_may_have_a_rise_or_a_fall_of_no_length(pct_start):
     assert rates.max() == pytest.approx(0.5) if pct_start else rates.max() < 0.5
 
 
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_a_state_from_after_the_last_step_loads_though_the_rate_has_shot_past_the_end(kind):
+    scheduler = lr_scheduler.OneCycleLR(optimizer(kind), 0.5, total_steps=5, anneal_strategy="linear")
+    record(scheduler, 5)
+    assert scheduler.get_last_lr()[0] < 0
+    fresh = optimizer(kind)
+    fresh.load_state_dict(scheduler.optimizer.state_dict())
+    assert fresh.param_groups[0]["lr"] == scheduler.get_last_lr()[0]
+
+
 def test_one_cycle_ends():
     scheduler = lr_scheduler.OneCycleLR(optimizer(), 0.5, total_steps=5)
     record(scheduler, 5)

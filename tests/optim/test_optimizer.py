@@ -146,11 +146,6 @@ def test_a_state_does_not_load_where_it_does_not_fit():
     assert other.param_groups[0]["lr"] == 0.25, "what fails changes nothing"
     assert not other.state
 
-    senseless = copy.deepcopy(saved)
-    senseless["param_groups"][0]["lr"] = -1.0
-    with pytest.raises(ValueError, match="lr must be a number ≥ 0"):
-        optim.SGD([leaf(2), leaf(3)]).load_state_dict(senseless)
-
     stray = copy.deepcopy(saved)
     stray["state"][7] = {}
     with pytest.raises(ValueError, match="for parameter 7 of 2"):
