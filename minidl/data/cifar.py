@@ -85,8 +85,7 @@ class CifarSet(Source):
         for name in self.files:
             path = place / name
             try:
-                if (size := path.stat().st_size) > LARGEST:
-                    raise DataError(f"{path}: has {size} bytes; no file of CIFAR has more than {LARGEST}")
+                _want_size(path.stat().st_size, path)
                 yield name, path.read_bytes()
             except OSError as error:
                 raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
@@ -98,7 +97,8 @@ class CifarSet(Source):
             check_md5(path, self.archive_md5, path)
             with tarfile.open(path, "r:gz") as archive:
                 for member in archive:
-                    if member.name in wanted and member.isreg() and member.size <= LARGEST:
+                    if member.name in wanted and member.isreg():
+                        _want_size(member.size, path / member.name)
                         content = archive.extractfile(member)
                         assert content is not None  # a regular file has one
                         yield wanted.pop(member.name), content.read()
@@ -107,6 +107,11 @@ class CifarSet(Source):
 
     def download(self, root: Path) -> None:
         fetch(f"{self.origin}{self.archive}", root / self.archive, self.archive_md5)
+
+
+def _want_size(size: int, what: Path) -> None:
+    if size > LARGEST:
+        raise DataError(f"{what}: has {size} bytes; no file of CIFAR has more than {LARGEST}: fetch it again")
 
 
 Arrays = tuple[np.ndarray, np.ndarray]

@@ -140,12 +140,16 @@ def test_a_hostile_pickle_is_refused_even_with_the_right_checksum(small_cifar10,
     assert not (root / "ran").exists()
 
 
-def test_a_file_far_too_large_is_not_read(small_cifar10):
-    small, _, root = small_cifar10
+def test_a_file_far_too_large_is_not_read(small_cifar10, tmp_path_factory, monkeypatch):
+    small, files, root = small_cifar10
     with (root / small.folder / "data_batch_1").open("wb") as file:
         file.truncate(1 << 40)  # sparse: takes no space
     with pytest.raises(DataError, match=r"data_batch_1: has 1099511627776 bytes"):
         small.load(root)
+    monkeypatch.setattr("minidl.data.cifar.LARGEST", len(files["data_batch_4"]))
+    elsewhere = tmp_path_factory.mktemp("archive")
+    with pytest.raises(DataError, match=rf"data_batch_5: has {len(files['data_batch_5'])} bytes"):
+        write_archive(elsewhere, small, archived(small, files)).load(elsewhere)
 
 
 def test_the_real_cifar_10_is_what_its_authors_describe(data_root):
