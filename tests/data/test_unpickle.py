@@ -177,6 +177,12 @@ def claims(shape, size):
     ).replace(b"T\x03\0\0\0", b"T" + size.to_bytes(4, "little"))
 
 
+@pytest.mark.parametrize("shape", [(2,), (4,), (1, 2), (0,), (3, 0)])
+def test_an_array_has_as_many_bytes_as_its_shape_says(shape):
+    with pytest.raises(DataError, match=r"damaged pickle \(an array of shape .* and dtype uint8 with 3 bytes\)"):
+        load_pickle(claims(shape, 3), "file")
+
+
 @pytest.mark.parametrize(
     "bomb",
     [
