@@ -46,16 +46,18 @@ def negative(x, /):
 
 @primitive
 def power(x, y, /):
-    """Elementwise x to the y. The slope in x is 0 where y is 0; in y it is 0 where x is 0 and y is not negative."""
+    """Elementwise x to the y. At x = 0 the slope in x is 0 where y is 0; in y it is 0 where y is not negative."""
 
-    def flat():
-        return (x.data == 0) & (y.data >= 0)
+    def lowered():
+        if not np.any(y.data == 0):
+            return y - 1
+        return where((x.data == 0) & (y.data == 0), 1, y - 1)
 
-    return (
-        np.power(x.data, y.data),
-        lambda g: g * y * power(x, where(y.data == 0, 1, y - 1)),
-        lambda g: where(flat(), 0, g * power(x, y) * log(where(flat(), 1, x))),
-    )
+    def slope_in_y(g):
+        flat = (x.data == 0) & (y.data >= 0)
+        return where(flat, 0, g * power(x, y) * log(where(flat, 1, x)))
+
+    return np.power(x.data, y.data), lambda g: g * y * power(x, lowered()), slope_in_y
 
 
 @primitive
