@@ -1,6 +1,7 @@
 """Every kernel stands in for a composition: the same values and gradients, whatever the shapes and memory layouts."""
 
 import inspect
+import itertools
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl import kernels
-from minidl.backend import to_backend
+from minidl.backend import array_module, to_backend
 from minidl.nn import functional as F
 from tests.kernels.windows import LAYOUTS, layouts
 
@@ -28,9 +29,20 @@ def outcome(function, arrays, backend, layout, seed, wanted):
 
     xs = [None if array is None else tensor(array) for array in arrays]
     leaves = [x.requires_grad_() for x, wants in zip(xs, wanted, strict=True) if wants and x is not None]
+    before = [None if x is None else x.numpy().copy() for x in xs]
     y = function(*xs)
     g = np.random.default_rng(seed).standard_normal(y.shape).astype(y.dtype)
-    return [y, *(minidl.grad(y, leaves, tensor(g)) if leaves else [])]
+    g = tensor(g)
+    gradients = minidl.grad(y, leaves, g) if leaves else ()
+    for x, copy in zip(xs, before, strict=True):
+        assert x is None or np.array_equal(x.numpy(), copy), "an argument was written to"
+    for gradient, other in itertools.product(gradients, [x for x in (*xs, y, g, *gradients) if x is not None]):
+        assert gradient is other or not _overlap(gradient, other), "a gradient shares memory"
+    return [y, *gradients]
+
+
+def _overlap(x, y):
+    return array_module(x.data).may_share_memory(x.data, y.data)
 
 
 def kernel_equals_composition(function, arrays, backend, dtype, layout, seed, wanted=(True, True, True)):
