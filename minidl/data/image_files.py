@@ -67,7 +67,7 @@ class ImageFiles:
                 picture = operations.exif_transpose(file).convert("RGB")
         except DataError:
             raise
-        except (OSError, SyntaxError, ValueError, EOFError, image.DecompressionBombError) as error:
+        except (OSError, SyntaxError, ValueError, image.DecompressionBombError) as error:
             raise DataError(f"{path}: no image that Pillow can read ({error}); replace or delete it") from error
         if self.size is not None:
             picture = operations.fit(picture, self.size[::-1], image.Resampling.BILINEAR)

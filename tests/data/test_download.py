@@ -97,6 +97,20 @@ def test_idx_sets_are_downloaded_on_request_and_only_once(server, small_fashion,
     assert len(asked) == 5
 
 
+def test_downloads_go_to_minidl_data_unless_root_is_given(server, small_fashion, monkeypatch, tmp_path_factory):
+    folder, url, _ = server
+    small, files, _ = small_fashion
+    for name, content in files.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content, mtime=0))
+    monkeypatch.setitem(catalogue.SOURCES, "fashion", replace(small, origin=url))
+    root, debian = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("debian")
+    monkeypatch.setattr(catalogue, "DEBIAN", debian)
+    monkeypatch.setenv("MINIDL_DATA", str(root))
+    assert len(load_dataset("fashion", download=True)[0]) == 7
+    assert [path.name for path in root.iterdir()] == ["fashion-mnist"]
+    assert list(debian.iterdir()) == []
+
+
 def test_cifar_is_downloaded_on_request_and_read_from_its_archive(server, small_cifar10, monkeypatch, tmp_path_factory):
     folder, url, asked = server
     small, files, _ = small_cifar10

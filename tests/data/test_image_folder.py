@@ -97,7 +97,7 @@ def test_a_size_makes_different_images_equal_by_scaling_and_cropping(tmp_path):
     row = files[0][0, 5].astype(int)
     assert (np.diff(row) == 12).all()  # half the size: twice the slope
     assert abs(row.mean() - 117) < 1  # its centre
-    assert ImageFiles([tmp_path / "wide.png"], size=(3, 5)).shape == (1, 3, 3, 5)
+    assert ImageFiles([tmp_path / "wide.png"], size=(3, 5))[:].shape == (1, 3, 3, 5)
 
 
 def test_different_sizes_without_a_size_are_explained(colours):
@@ -152,6 +152,18 @@ def test_a_damaged_image_is_named(tmp_path, content):
     else:
         with pytest.raises(DataError, match=r"image\.png: no image that Pillow can read \(.*\); replace or delete it"):
             ImageFiles([path])
+
+
+def test_a_damaged_exif_block_is_named(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(tmp_path / "photo.webp", exif=exif)
+    content = path.read_bytes()
+    assert b"EXIF" in content
+    start = content.index(b"EXIF") + 8
+    path.write_bytes(content[:start] + b"junk" * 4 + content[start + 16 :])
+    with pytest.raises(DataError, match=r"photo\.webp: no image that Pillow can read"):
+        ImageFiles([path])
 
 
 def test_a_damaged_image_surfaces_from_the_background(colours):

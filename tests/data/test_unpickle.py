@@ -155,6 +155,7 @@ def test_everything_else_is_refused_by_name_and_nothing_runs(value, named, proto
         (b"\x85.", "too little"),
         (b"h\x07.", "damaged"),
         (b"u.", "damaged"),
+        (b"K\x01l.", "damaged"),
         (b"}(K\x01u.", "damaged"),
         (b".", "too little"),
         (b"", "damaged"),
