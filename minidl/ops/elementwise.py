@@ -172,7 +172,8 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
     holds = condition.data if isinstance(condition, Tensor) else condition
     if getattr(holds, "dtype", None) != np.bool_:
         raise TypeError(f"where: the condition must be boolean, got {getattr(holds, 'dtype', type(holds).__name__)}")
-    result = _where(x, y, holds)
+    x, y, holds = as_tensors("where", [x, y, holds])
+    result = _where(x, y, holds.data)
     if isinstance(condition, Tensor) and result.requires_grad:
         condition.memory.frozen = True
     return result

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from minidl import autograd, kernels, ops
-from minidl.backend import common_backend
+from minidl.backend import common_backend, is_cupy
 from minidl.mode import mode
 from minidl.tensor import Tensor
 
@@ -101,9 +101,20 @@ def as_tensors(op: str, args: Sequence[Any]) -> list[Any]:
     """The arguments of an op as tensors of one backend; numbers and integers adopt the floating type of the others."""
     alike = all(isinstance(x, Tensor) for x in args) and len({x.dtype for x in args}) == 1
     tensors = list(args) if alike else _convert(op, args)
-    if len(tensors) > 1:
+    if len(tensors) > 1 and not all(x is None or type(x.data) is np.ndarray for x in tensors):
+        if any(x is not None and is_cupy(x.data) for x in tensors):
+            tensors = [_as_number(x) for x in tensors]
         common_backend(op, [x.data for x in tensors if x is not None])
     return tensors
+
+
+def _as_number(x: Tensor | None) -> Tensor | None:
+    """A NumPy tensor of no axes and no gradient, say the exponent y - 1 in a pullback, goes with CuPy as a number."""
+    if x is None or x.ndim or x.requires_grad or not isinstance(x.data, np.ndarray):
+        return x
+    number = Tensor(x.data)
+    number.data = x.data[()]
+    return number
 
 
 def _convert(op: str, args: Sequence[Any]) -> list[Any]:

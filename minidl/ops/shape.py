@@ -118,9 +118,10 @@ def put(x: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
 
 @primitive
 def _put(x, /, index, shape):
-    result = np.zeros_like(x.data, shape=shape)
+    xp = array_module(x.data)
+    result = np.zeros_like(x.data, shape=shape) if shape else xp.zeros((), x.dtype)  # CuPy takes shape=() for None
     if any(getattr(part, "dtype", None) is not None and part.dtype.kind in "iu" for part in _parts(index)):
-        array_module(x.data).add.at(result, index, x.data)  # an element may be meant more than once
+        xp.add.at(result, index, x.data)  # an element may be meant more than once
     else:
         result[index] = x.data
     return result, lambda g: _getitem(g, index)
