@@ -73,13 +73,13 @@ def _spread(x):
 
 def _reversed(x):
     backwards = (slice(None, None, -1),) * x.ndim
-    return np.ascontiguousarray(x[backwards])[backwards]
+    return x[backwards].copy()[backwards]
 
 
 LAYOUTS = {
-    "contiguous": np.ascontiguousarray,
-    "channel-major": lambda x: np.ascontiguousarray(x.swapaxes(0, 1)).swapaxes(0, 1),
-    "columns first": lambda x: np.ascontiguousarray(x.T).T,
+    "contiguous": lambda x: x.copy(),
+    "channel-major": lambda x: x.swapaxes(0, 1).copy().swapaxes(0, 1),
+    "columns first": lambda x: x.T.copy().T,
     "every other": _spread,
     "backwards": _reversed,
     "broadcast": lambda x: np.broadcast_to(x[:, :1, ..., :1], x.shape),
