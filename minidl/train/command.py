@@ -99,12 +99,11 @@ def run(parser: Parser, build: Callable[[argparse.Namespace], Trainer], argv: Se
         return _complain(parser, "interrupted before the training began", code=130)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         return _complain(parser, error, code=2)
-    go_on = f"\nGo on after epoch {{}} with: {_resume_command(args.out)}"
     try:
         trainer.fit(args.epochs)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C does not wait for the end of threads
-        return _complain(parser, "interrupted." + go_on.format(trainer.saved), code=130)
+        return _complain(parser, f"interrupted.\n{_go_on(trainer)}", code=130)
     except MemoryError as error:
         return _complain(parser, f"out of memory ({error}): a smaller --batch-size needs less", code=1)
     except DataError as error:
@@ -112,7 +111,7 @@ def run(parser: Parser, build: Callable[[argparse.Namespace], Trainer], argv: Se
     except DivergedError as error:
         return _complain(parser, error, code=1)
     except OSError as error:
-        return _complain(parser, str(error) + go_on.format(trainer.saved), code=1)
+        return _complain(parser, f"{error}; results go to {trainer.out}\n{_go_on(trainer)}", code=1)
     return 0
 
 
@@ -121,7 +120,8 @@ def datasets(args: argparse.Namespace) -> tuple[Dataset, Dataset]:
     try:
         train, test = load_dataset(args.data, args.data_dir, args.download, args.image_size)
     except DataError as error:
-        raise DataError(f"--data {args.data}: {error} (here: --data-dir, --download, --image-size)") from error
+        help_is_in = "--image-size" if Path(args.data).is_dir() else "--data-dir and --download"
+        raise DataError(f"--data {args.data}: {error} (on this command line: {help_is_in})") from error
     return train.subset(slice(args.limit)), test
 
 
@@ -200,14 +200,15 @@ def _option(key: str, value: Any) -> str:
     return f"no --{name}" if value is None else f"--{name} {value}"
 
 
-def _resume_command(out: str) -> str:
-    """What to type to go on, here."""
+def _go_on(trainer: Trainer) -> str:
+    """What to type here to go on."""
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):
         python = python.relative_to(Path.cwd())
     elif shutil.which(python.name) == sys.executable:
         python = Path(python.name)
-    return shlex.join([str(python), sys.argv[0], "--out", out, "--resume"])
+    command = shlex.join([str(python), sys.argv[0], "--out", str(trainer.out), "--resume"])
+    return f"Go on after epoch {trainer.saved} with: {command}"
 
 
 def _complain(parser: Parser, error: object, code: int) -> int:

@@ -65,7 +65,7 @@ class Mean:
 def evaluate(
     model: Module, loader: DataLoader, loss: Loss = F.cross_entropy, bar: Bar | None = None
 ) -> tuple[float, float]:
-    """(loss, accuracy) of a model in eval mode over all images of a loader."""
+    """(loss, accuracy) of a model over all images of a loader; leaves the model in eval mode."""
     mean, backend = Mean(), _backend(model)
     model.eval()
     with no_grad():
@@ -123,7 +123,10 @@ class Trainer:
         self._save()
 
     def fit(self, epochs: int) -> list[Record]:
-        """Train until this many epochs are done, counting those before a resumption; returns the record of each."""
+        """Train until this many epochs are done, counting those before a resumption; returns the record of each.
+
+        Whatever stops it in the middle of an epoch, model, optimiser and schedule go back to the end of the last one.
+        """
         show = self.display
         parameters = sum(p.numel() for p in self.model.parameters())
         show.note(
@@ -135,14 +138,17 @@ class Trainer:
             show.note(f"{self.saved} of {epochs} epochs are done: {left}")
         if self.saved < epochs:
             show.head()
-        for epoch in range(self.saved + 1, epochs + 1):
-            try:
+        try:
+            for epoch in range(self.saved + 1, epochs + 1):
                 self.records.append(self._run(epoch, epochs))
-            except DivergedError as error:
+                show.line(self.records[-1], is_best=best_of(self.records).epoch == epoch)
+                self._save()
+        except BaseException as error:
+            self._load()
+            if isinstance(error, DivergedError):
                 kept = f"{self.out / CHECKPOINT} is that of epoch {self.saved}"
                 raise DivergedError(f"{error} in epoch {epoch}: try a lower learning rate; {kept}") from error
-            show.line(self.records[-1], is_best=best_of(self.records).epoch == epoch)
-            self._save()
+            raise
         if self.records:
             best = best_of(self.records)
             show.note(f"best test accuracy {best.test_accuracy:.2%} in epoch {best.epoch}; results are in {self.out}")

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minidl import checkpoint, manual_seed, nn
@@ -94,7 +95,7 @@ def test_unknown_data_is_said_with_the_arguments_that_help(monkeypatch, capsys):
     assert "--data zebra: zebra: neither a file or folder nor one of the sets" in refused("--data zebra", capsys)
     said = refused("--data cifar10 --data-dir .", capsys)
     assert "data_batch_1" in said
-    assert "(here: --data-dir, --download, --image-size)" in said
+    assert "(on this command line: --data-dir and --download)" in said
 
 
 @pytest.mark.parametrize("module", ["matplotlib", "rich", "safetensors"])
@@ -106,8 +107,17 @@ def test_a_missing_package_is_said_in_one_line_with_what_installs_it(module, mon
 def test_cupy_that_is_not_installed_is_said_in_one_line_with_what_installs_it(monkeypatch, capsys, tmp_path):
     import_cupy.cache_clear()
     monkeypatch.setitem(sys.modules, "cupy", None)
-    assert "pip install 'minidl[cuda13]'" in refused("--backend cupy", capsys)
+    reached = []
+    assert "pip install 'minidl[cuda13]'" in refused("--backend cupy", capsys, build=reached.append)
+    assert not reached
     assert not list(tmp_path.iterdir())
+
+
+def test_a_limit_leaves_the_first_images_to_train_on(capsys):
+    args = parser().arguments(["--limit", "7"])
+    train, test = command.datasets(args)
+    np.testing.assert_array_equal(train.images, dataset(12, 0).images[:7])
+    assert len(test) == 6
 
 
 def test_a_run_trains_on_either_backend(backend):
