@@ -26,8 +26,11 @@ lint: $(VENV)/dev.installed ## check style and types
 	$(python) -m ruff format --check
 	$(python) -m mypy
 
-bench: $(VENV)/dev.installed ## time steps and kernels on this machine
-	$(python) -m benchmarks $(ARGS)
+bench: $(VENV)/dev.installed ## run the benchmarks that need no GPU
+	@set -e; for file in $(filter-out %/gpu.py,$(wildcard benchmarks/[a-z]*.py)); do \
+	    name=benchmarks.$$(basename $$file .py); \
+	    echo "$(python) -m $$name"; $(python) -m $$name; \
+	done
 
 clean: ## remove the virtual environment, builds and caches
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
