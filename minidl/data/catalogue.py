@@ -122,8 +122,7 @@ def load_dataset(
     root: where the files of a named set are, in this folder or in the subfolder that it is published as.
         None: the environment variable MINIDL_DATA or, where that is unset, ~/.cache/minidl.
     download: fetch a named set into `root` if it is not there.
-    image_size: side, or (height, width), to which a folder's images are scaled and cropped; None: as they
-        are.
+    image_size: side, or (height, width), to which a folder's images are scaled and cropped; None: not.
 
     Files that are missing, damaged or mislabelled raise DataError.
     """

@@ -17,8 +17,7 @@ class ImageFiles:
     """Images on disk as a uint8 array (N, 3, H, W) that is read when it is indexed.
 
     paths: one file each; every image is turned upright as its EXIF says and converted to RGB.
-    size: side, or (height, width), to which each is scaled and centre-cropped; None: all have the first's
-        size.
+    size: side, or (height, width), to which each is scaled and centre-cropped; None: all have one size.
     """
 
     dtype = np.dtype(np.uint8)
@@ -30,7 +29,7 @@ class ImageFiles:
         if self.size is not None and min(self.size) < 1:
             raise ValueError(f"ImageFiles: size is {size}; wanted a positive side or (height, width)")
         self.paths, self.first = list(paths), paths[0]
-        self.shape = (len(paths), 3, *(self.size or self._read(self.first).shape[1:]))
+        self.shape = (len(paths), *self._read(self.first).shape)
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -222,6 +222,12 @@ def test_without_pillow_the_command_that_installs_it_is_named(colours, monkeypat
         load_dataset(colours)
 
 
+def test_the_first_image_is_looked_at_when_the_folder_is_opened(tmp_path):
+    (tmp_path / "image.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"image\.png: no image that Pillow can read"):
+        ImageFiles([tmp_path / "image.png"], size=32)
+
+
 def test_an_empty_list_and_a_size_of_zero_are_refused(tmp_path):
     with pytest.raises(DataError, match="there are no images"):
         ImageFiles([])
