@@ -68,5 +68,5 @@ def data_root():
     """The folder with the full published sets, which no test downloads."""
     root = Path(os.environ.get("MINIDL_DATA") or Path(__file__).parents[3] / "shared" / "data")
     if not root.is_dir():
-        pytest.skip("the published sets are not here: MINIDL_DATA is unset and ../shared/data does not exist")
+        pytest.skip(f"the published sets are not here: {root} (MINIDL_DATA, else ../shared/data) is no folder")
     return root
