@@ -18,7 +18,7 @@ def tensor(data: Any, dtype: Any = None, backend: str | None = None, requires_gr
         array = source if is_cupy(source) else np.asarray(source)
     else:
         array = _from_lists(source)
-        array = array.astype(np.float32) if array.dtype == np.float64 else array
+        array = array.astype(np.float32) if dtype is None and array.dtype == np.float64 else array
     if array.dtype.kind not in "biufc":
         raise TypeError(f"tensor: expected numbers in equally long lists, got {type(data).__name__} of {array.dtype}")
     array = array.astype(array.dtype if dtype is None else dtype, copy=True)
