@@ -100,7 +100,7 @@ def _nll(
         )
     counts = target.data != ignore_index
     labels = np.where(counts, target.data, 0)
-    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+    if ((labels < 0) | (labels >= classes)).any():  # one question, for a GPU's answer takes a wait
         raise ValueError(f"{op}: targets must be classes 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
     weights = Tensor(counts.astype(log_p.dtype))
     if weight is not None:
