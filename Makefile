@@ -40,7 +40,7 @@ clean: ## remove the virtual environment, builds and caches
 $(VENV)/%.installed: pyproject.toml
 	@$(make_venv)
 	@echo "Installing minidl[$*] into $(VENV): this takes a minute"
-	@$(python) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@$(python) -m pip install -qq --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
 # Keeps a $(VENV) that is whole (pip's RECORD is written last), else makes one with the first Python that can.
