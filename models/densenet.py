@@ -13,7 +13,8 @@ and halves the image. Parameters on CIFAR-10 (Table 2: 1.0M, 7.0M, 27.2M, 0.8M, 
     L = 100, k = 12    6,979,642        BC-250, k = 24  15,324,406        161    28,681,000        264    33,337,704
     L = 100, k = 24   27,249,082        BC-190, k = 40  25,624,430        169    14,149,480
 
-Departures from the paper: none in the networks. The names of the parts are torchvision's, so its weights load.
+Departures from the paper: none in the networks. (With the depths of Table 1 its 264 has 265 layers.) The names of the
+parts are torchvision's, so its weights load.
 """
 
 from collections.abc import Sequence
