@@ -17,9 +17,9 @@ def table(array: Array) -> ModuleType:
 
 
 def find(name: str, arrays: Sequence[Array | None]) -> Callable[..., Any] | None:
-    """The kernel of this name for these arrays, if there is one. Kernels are for real floating-point numbers."""
+    """The kernel of this name for these arrays, if there is one. Kernels are for real numbers of one precision."""
     given = [array for array in arrays if array is not None]
-    if any(array.dtype.kind != "f" for array in given):
+    if len({array.dtype for array in given}) > 1 or given[0].dtype.kind != "f":
         return None
     return getattr(table(given[0]), name, None)
 

@@ -108,7 +108,7 @@ class Convolution:
         depth = c // groups * geometry.kernel_size[0] * geometry.kernel_size[1]
         matrix = None if weight is None else weight.reshape(groups, -1, depth)
         y = None if matrix is None else np.empty_like(x, shape=(*matrix.shape[:2], n * p * q), order="C")
-        g = None if upstream is None else rows(upstream).reshape(groups, -1, n * p * q)
+        g = None if upstream is None else rows(upstream).reshape(groups, upstream.shape[1] // groups, n * p * q)
         dweight = None if g is None else np.zeros_like(g, shape=(*g.shape[:2], depth))
         for images, pixels in self._tiles(n, groups * depth, p * q, geometry):
             columns = self._columns(x[images], groups, geometry)
