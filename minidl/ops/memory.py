@@ -38,9 +38,13 @@ def _astype(x, /, dtype):
 
 def to(x: Tensor, place: Any) -> Tensor:
     """The tensor on a backend ("numpy", "cupy") or in a dtype; the gradient goes the way back."""
-    if not isinstance(place, str) or place not in ("numpy", "cupy"):
-        return astype(x, place)
-    return x if x.backend == place else _move(x, place)
+    if isinstance(place, str) and place in ("numpy", "cupy"):
+        return x if x.backend == place else _move(x, place)
+    try:
+        dtype = np.dtype(place)
+    except TypeError:
+        raise TypeError(f"to: expected 'numpy', 'cupy' or a dtype, got {place!r}") from None
+    return astype(x, dtype)
 
 
 @primitive
