@@ -113,9 +113,9 @@ class Convolution:
         for images, pixels in self._tiles(n, groups * depth, p * q, geometry):
             columns = self._columns(x[images], groups, geometry)
             if y is not None:
-                y[..., pixels] = matrix @ columns
+                y[..., pixels] = _product(matrix, columns)
             if g is not None:
-                dweight += g[..., pixels] @ columns.transpose(0, 2, 1)
+                dweight += _product(g[..., pixels], columns.transpose(0, 2, 1))
         return (
             None if y is None else feature_map(y, (n, y.shape[0] * y.shape[1], p, q)),
             None if dweight is None else dweight.reshape(-1, c // groups, *geometry.kernel_size),
@@ -128,10 +128,10 @@ class Convolution:
         c = weight.shape[1] * groups
         upstream = rows(g).reshape(groups, o // groups, n * p * q)
         if geometry.is_pointwise:
-            return feature_map(matrix @ upstream, (n, c, p, q))
+            return feature_map(_product(matrix, upstream), (n, c, p, q))
         image = feature_map(np.empty_like(upstream, shape=(c, n * size[0] * size[1])), (n, c, *size))
         for images, pixels in self._tiles(n, groups * matrix.shape[1], p * q, geometry):
-            columns = (matrix @ upstream[..., pixels]).reshape(c, *geometry.kernel_size, -1, p, q)
+            columns = _product(matrix, upstream[..., pixels]).reshape(c, *geometry.kernel_size, -1, p, q)
             image[images] = self.col2im(columns.transpose(3, 0, 1, 2, 4, 5), size, *geometry)
         return image
 
@@ -148,6 +148,11 @@ class Convolution:
         return [
             (part, slice(part.start * positions, part.stop * positions)) for part in tiles(n, rows * positions, budget)
         ]
+
+
+def _product(x: Array, y: Array) -> Array:
+    """x @ y for each group; for one group as a product of two matrices: of batches CuPy copies what is transposed."""
+    return (x[0] @ y[0])[None] if len(x) == 1 else x @ y
 
 
 def _turn(weight: Array, groups: int) -> Array:
