@@ -382,6 +382,19 @@ def test_the_first_gradient_may_be_a_number(backend, gradient):
     np.testing.assert_array_equal(x.grad.numpy(), [2, 2])
 
 
+def test_each_gradient_has_the_type_of_its_tensor(backend):
+    x = leaf(1.0, 2.0, backend=backend, dtype=np.float32)
+    w = leaf(3.0, 4.0, backend=backend, dtype=np.float64)
+    middle = x * 2
+    middle.retain_grad()
+    y = middle * w
+    (y.to(np.float32)).backward(tensor(np.ones(2), backend=backend))
+    assert [t.grad.dtype for t in (x, middle, w)] == [np.float32, np.float32, np.float64]
+    (output := x * 3).retain_grad()
+    output.backward(tensor(np.ones(2), backend=backend))
+    assert output.grad.dtype == np.float32
+
+
 def test_errors_about_where_to_start_say_what_to_do(backend):
     x = leaf(1.0, 2.0, backend=backend)
     with pytest.raises(

@@ -1,0 +1,104 @@
+"""Room to grow: concatenation onto a reserved tensor copies nothing, and nobody sees a difference otherwise."""
+
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from minidl import backward, ops, tensor
+
+
+def channels(*numbers, backend="numpy", dtype=np.float32, **settings):
+    """A feature map of two images of 1×3, each channel filled with its number."""
+    array = np.broadcast_to(np.array(numbers, dtype)[:, None, None], (2, len(numbers), 1, 3))
+    return tensor(array, backend=backend, **settings)
+
+
+def seen(x):
+    """The numbers the channels are filled with."""
+    array = x.numpy()
+    assert (array == array[:1, :, :1, :1]).all()
+    return array[0, :, 0, 0].tolist()
+
+
+def test_what_is_appended_is_written_behind_and_the_shorter_one_stays_as_it_was(backend):
+    x = ops.reserve(channels(1, 2, backend=backend), 6)
+    y = ops.concatenate([x, channels(3, backend=backend)], 1)
+    z = ops.concatenate([y, channels(4, backend=backend), channels(5, 6, backend=backend)], 1)
+    assert x.memory is y.memory is z.memory
+    assert [seen(x), seen(y), seen(z)] == [[1, 2], [1, 2, 3], [1, 2, 3, 4, 5, 6]]
+    assert z.data.transpose(1, 0, 2, 3).flags.c_contiguous
+
+
+@pytest.mark.parametrize("case", ["branch", "full", "axis", "dtype", "second", "detached"])
+def test_where_the_room_cannot_be_used_the_result_is_a_copy(backend, case):
+    x = ops.reserve(channels(1, 2, backend=backend), 3)
+    new = channels(7, backend=backend)
+    if case == "branch":
+        taken = ops.concatenate([x, channels(3, backend=backend)], 1)
+        result, wanted = ops.concatenate([x, new], 1), [1, 2, 7]
+        assert seen(taken) == [1, 2, 3]
+    elif case == "full":
+        result, wanted = ops.concatenate([x, new, new], 1), [1, 2, 7, 7]
+    elif case == "axis":
+        result = ops.concatenate([x, x], 0)
+        wanted = [1, 2]
+    elif case == "dtype":
+        result, wanted = ops.concatenate([x, new.to(np.float64)], 1), [1, 2, 7]
+        assert result.dtype == np.float64
+    elif case == "second":
+        result, wanted = ops.concatenate([new, x], 1), [7, 1, 2]
+    else:
+        result, wanted = ops.concatenate([x.detach(), new], 1), [1, 2, 7]
+    assert seen(result) == wanted
+    assert result.memory is not x.memory
+    assert seen(x) == [1, 2]
+
+
+def test_gradients_go_through_the_room_to_every_part(backend):
+    parts = [channels(*numbers, backend=backend, requires_grad=True) for numbers in ([1, 2], [3], [4, 5])]
+    x = ops.reserve(parts[0], 5)
+    y = ops.concatenate([x, parts[1]], 1)
+    z = ops.concatenate([y, parts[2]], 1)
+    backward([x.sum(), (y * 10).sum(), (z * z).sum()])
+    assert [seen(part.grad) for part in parts] == [[13, 15], [16], [8, 10]]
+
+
+def test_a_dense_block_takes_memory_linear_in_its_depth():
+    depth, growth, pixels = 60, 2, 4000
+
+    def peak(start):
+        tracemalloc.start()
+        block = start(tensor(np.zeros((1, growth, 1, pixels), np.float32), requires_grad=True))
+        for _ in range(depth - 1):
+            block = ops.concatenate([block, ops.amax(block, 1, keepdims=True).broadcast_to((1, growth, 1, pixels))], 1)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak / (depth * growth * pixels * 4)
+
+    assert peak(lambda x: ops.reserve(x, depth * growth)) < 2.5
+    assert peak(lambda x: x * 1) > depth / 4
+
+
+def test_room_is_given_to_one_only_of_many_threads():
+    x = ops.reserve(channels(0), 40)
+    results = []
+
+    def append(number):
+        results.append((number, ops.concatenate([x, channels(*[number] * 20)], 1)))
+
+    threads = [threading.Thread(target=append, args=(number,)) for number in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(seen(result) == [0] + [number] * 20 for number, result in results)
+    assert sum(result.memory is x.memory for _, result in results) == 1
+
+
+def test_room_must_be_for_at_least_what_there_is():
+    with pytest.raises(ValueError, match=r"room for 1 channels is too little for x of shape \(2, 2, 1, 3\)"):
+        ops.reserve(channels(1, 2), 1)
+    with pytest.raises(ValueError, match="too little"):
+        ops.reserve(tensor([1.0]), 5)
