@@ -18,7 +18,7 @@ from minidl.train import Trainer, command
 
 def parser() -> command.Parser:
     """The arguments that every example has, and those of the network."""
-    parser = command.Parser(__doc__, name="densenet", epochs=12, batch_size=64, lr=0.2)
+    parser = command.Parser(__doc__, name="densenet", epochs=14, batch_size=32, lr=0.2)
     add = parser.add_argument_group("network").add_argument
     add("--depth", type=command.positive(int), default=22, metavar="L", help="6n + 4, or 3n + 4 if --no-bottleneck")
     add("--growth-rate", type=command.positive(int), default=12, metavar="K", help="channels that each layer adds")

@@ -32,6 +32,8 @@ SCHEDULES: dict[str, Callable[[Optimizer, int, float], LRScheduler]] = {
     "multistep": lambda optimizer, steps, lr: MultiStepLR(optimizer, [steps // 2, 3 * steps // 4]),
     "constant": lambda optimizer, steps, lr: LambdaLR(optimizer, lambda step: 1.0),
 }
+CENTRED = {"fashion-mini", "fashion", "mnist"}
+"""Sets that crops do not help: DenseNet-BC-22 reached 84.5 % on fashion-mini with a padding of 1, 86.9 % without."""
 ELSEWHERE = {"backend", "data_dir", "download", "out", "resume", "workers"}
 """Arguments that say where and how a run runs, not which run it is: they may change when it is resumed."""
 
@@ -53,7 +55,8 @@ class Parser(argparse.ArgumentParser):
         add("--download", action="store_true", help="fetch a named set that is not there yet")
         add("--limit", type=positive(int), metavar="N", help="train on the first N images only")
         add("--image-size", type=positive(int), metavar="S", help="side to which a folder's images are scaled and cut")
-        add("--augment", action=argparse.BooleanOptionalAction, default=True, help="crop at random places, and flip")
+        add("--augment", action=argparse.BooleanOptionalAction, default=True, help="crop and flip images at random")
+        add("--padding", type=natural, metavar="P", help="zeros around a cropped image; else 4, for the MNISTs 0")
         add("--workers", type=natural, default=1, metavar="N", help="threads that prepare batches")
         add = self.add_argument_group("training").add_argument
         add("--epochs", type=positive(int), default=epochs, metavar="N", help="passes over the training images")
@@ -126,16 +129,16 @@ def datasets(args: argparse.Namespace) -> tuple[Dataset, Dataset]:
 
 
 def loaders(args: argparse.Namespace, train: Dataset, test: Dataset) -> tuple[DataLoader, DataLoader]:
-    """Loaders of images normalised by the training set's mean: --augment, --batch-size, --seed, --workers."""
+    """Loaders of images normalised by the training set's: --augment, --padding, --batch-size, --seed, --workers."""
     pixels: list[Transform] = [ToFloat(), Normalize(*train.mean_std())]
-    height, width = train.images.shape[2:]
-    moves: list[Transform] = [RandomCrop((height, width), padding=4)]
-    if args.data != "mnist":  # a digit's mirror image is none
-        moves.append(RandomHorizontalFlip())
-    transform = Compose([*moves, *pixels] if args.augment else pixels)
+    moves: list[Transform] = []
+    if args.augment:
+        padding = args.padding if args.padding is not None else 0 if args.data in CENTRED else 4
+        height, width = train.images.shape[2:]
+        moves = [RandomCrop((height, width), padding), RandomHorizontalFlip(0.0 if args.data == "mnist" else 0.5)]
     sizes = {"batch_size": args.batch_size, "num_workers": args.workers}
     return (
-        DataLoader(train, shuffle=True, transform=transform, seed=args.seed, **sizes),
+        DataLoader(train, shuffle=True, transform=Compose([*moves, *pixels]), seed=args.seed, **sizes),
         DataLoader(test, transform=Compose(pixels), **sizes),
     )
 

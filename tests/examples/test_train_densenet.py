@@ -1,5 +1,6 @@
 """The example as a user starts it: in a process of its own, on a folder of images, stopped and killed."""
 
+import contextlib
 import os
 import pty
 import re
@@ -7,6 +8,7 @@ import runpy
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -33,17 +35,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-def start(program, folder, **settings):
-    """Start Python in the folder: `program` is its first arguments."""
+def finish(program, folder, **settings):
+    """What Python, started in the folder with these arguments, says: exit code, stdout, stderr."""
+    command = [sys.executable, *map(str, program)]
     environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "PYTHONWARNINGS": "error"}
-    return subprocess.Popen([sys.executable, *map(str, program)], cwd=folder, env=environment, text=True, **settings)
-
-
-def finish(program, folder):
-    """What Python says: exit code, stdout, stderr."""
-    process = start(program, folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    printed, said = process.communicate(timeout=120)
-    return process.returncode, printed, said
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
+    result = subprocess.run(command, cwd=folder, env=environment, text=True, timeout=120, **streams)
+    return result.returncode, result.stdout, result.stderr
 
 
 def signalled(at, number):
@@ -115,12 +113,14 @@ def test_on_a_terminal_a_bar_shows_speed_and_loss_and_leaves_the_table_behind(fo
         SGD.step = lambda self: (time.sleep(0.15), step(self))
         sys.argv[0] = {str(EXAMPLE)!r}
         runpy.run_path(sys.argv[0], run_name="__main__")"""
-    process = start(["-c", slow, *SMALL.split(), "--epochs", "1"], folder, stdout=its, stderr=its)
-    os.close(its)
-    shown = b""
-    while chunk := _read(ours):
-        shown += chunk
-    assert process.wait() == 0
+    with ThreadPoolExecutor() as pool:
+        shown = pool.submit(_read_all, ours)  # meanwhile, or the terminal would be full
+        try:
+            code, _, _ = finish(["-c", slow, *SMALL.split(), "--epochs", "1"], folder, stdout=its, stderr=its)
+        finally:
+            os.close(its)
+    assert code == 0
+    shown = shown.result()
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
     assert re.search(r"epoch 1/1 \S* +8/10 \d+ images/s  loss \d\.\d{4}", text)
     assert re.search(r"\r +1 .*%.*%.* \*\r$", text, re.MULTILINE)
@@ -128,11 +128,13 @@ def test_on_a_terminal_a_bar_shows_speed_and_loss_and_leaves_the_table_behind(fo
     assert shown.count(b"\x1b[?25l") == shown.count(b"\x1b[?25h")  # the cursor is back
 
 
-def _read(terminal):
-    try:
-        return os.read(terminal, 1 << 16)
-    except OSError:  # how Linux says that the other side is closed
-        return b""
+def _read_all(terminal):
+    """What a terminal shows until nobody writes to it any more."""
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says so
+        while chunk := os.read(terminal, 1 << 16):
+            shown += chunk
+    return shown
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,35 @@ def test_a_limit_leaves_the_first_images_to_train_on(capsys):
     assert len(test) == 6
 
 
+@pytest.mark.parametrize(
+    ("line", "flips", "crops"),
+    [
+        ("--data fashion-mini", True, False),
+        ("--data fashion-mini --padding 2", True, True),
+        ("--data cifar10", True, True),
+        ("--data mnist", False, False),
+        ("--data mnist --padding 1", False, True),
+        ("--data cifar10 --no-augment", False, False),
+    ],
+)
+def test_training_images_are_flipped_and_cropped_where_that_helps_and_test_images_never(line, flips, crops):
+    args = parser().arguments(line.split())
+    train, test = command.datasets(args)
+    train_loader, test_loader = command.loaders(args, train, test)
+    mean, std = train.mean_std()
+
+    def seen(loader):
+        return {image.tobytes() for images, _ in loader for image in images.numpy()}
+
+    def normalized(images):
+        return {((image / np.float32(255) - np.float32(mean[0])) / np.float32(std[0])).tobytes() for image in images}
+
+    plain, mirrored = normalized(train.images), normalized(train.images[..., ::-1])
+    assert bool(seen(train_loader) - plain - mirrored) == crops
+    assert crops or bool(seen(train_loader) & mirrored) == flips
+    assert seen(test_loader) == normalized(test.images)
+
+
 def test_a_run_trains_on_either_backend(backend):
     assert run(f"--backend {backend} --epochs 1 --out run") == 0
     assert len(checkpoint.load("run/checkpoint.safetensors")["records"]) == 1
