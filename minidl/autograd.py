@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,17 @@ class Node:
         self.written = 0  # when the array was last changed in place, in the count of `number`
         self.keeps_grad = pull is None
         self.grad: Tensor | None = None
+
+    def __del__(self) -> None:
+        """Take apart the ancestors that nobody else holds one by one: freed one inside another, a deep graph would
+        overflow the stack."""
+        doomed = [self]
+        while doomed:
+            node = doomed.pop()
+            if node is self or getrefcount(node) <= 2:  # `node` itself and the argument
+                parents, node.parents, node.pull = node.parents, (), None
+                doomed += [parent for parent in parents if parent is not None]
+                del parents
 
 
 def record(name: str, value: Array, inputs: Sequence[Tensor | None], pull: Pull, hands_out: str = "any") -> Tensor:
