@@ -1,0 +1,22 @@
+"""The README keeps what it promises: its Python runs, and prints what stands below it."""
+
+import re
+from pathlib import Path
+
+TEXT = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+
+
+def test_the_ten_lines_print_what_stands_below_them(capsys):
+    code, shown = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", TEXT, re.DOTALL).groups()
+    exec(compile(code, "README.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    # What is checked is the same everywhere; by how much the two sides differ depends on the machine's rounding.
+    pattern = re.compile(r"ok +([\w ]+: input \d)")
+    assert [pattern.match(line)[1] for line in printed] == [pattern.match(line)[1] for line in shown.splitlines()]
+
+
+def test_every_folder_and_file_it_names_is_there():
+    named = set(re.findall(r"\]\(([\w/.]+)\)|`((?:minidl|models|examples|benchmarks|tests)/[\w/.]*)`", TEXT))
+    assert named
+    for path in (link or code for link, code in named):
+        assert Path(__file__).parents[1].joinpath(path).exists(), path
