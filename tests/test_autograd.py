@@ -374,7 +374,7 @@ def test_an_output_that_does_not_depend_on_the_input_stays_whole(backend):
     assert y.grad.item() == 3
 
 
-@pytest.mark.parametrize("gradient", [2.0, 2, np.float64(2), np.array(2.0)], ids=repr)
+@pytest.mark.parametrize("gradient", [2.0, 2, np.float64(2), np.float32(2), np.array(2.0)], ids=repr)
 def test_the_first_gradient_may_be_a_number(backend, gradient):
     x = leaf(1.0, 2.0, backend=backend, dtype=np.float32)
     x.sum().backward(gradient)

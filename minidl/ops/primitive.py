@@ -38,9 +38,7 @@ def primitive(function: Callable[..., Any] | None = None, *, hands_out: str = "a
 
     @functools.wraps(function)
     def op(*args: Any, **settings: Any) -> Tensor:
-        inputs = as_tensors(name, args[:arity], optional=False)
-        if of_floats:
-            inputs = [x if x.dtype.kind in "fc" else ops.astype(x, np.float32) for x in inputs]
+        inputs = as_tensors(name, args[:arity], optional=False, of_floats=of_floats)
         value, *pullbacks = function(*inputs, *args[len(inputs) :], **settings)
         for k, x in enumerate(inputs):
             if x.node is None:
@@ -97,13 +95,14 @@ def _pull_through(
     return [next(parts) if wants else None for wants in wanted]
 
 
-def as_tensors(op: str, args: Sequence[Any], optional: bool = True) -> list[Any]:
+def as_tensors(op: str, args: Sequence[Any], optional: bool = True, of_floats: bool = False) -> list[Any]:
     """The arguments of an op as tensors of one backend; numbers and integers adopt the floating type of the others.
 
-    An optional argument may be None, and stays it.
+    An optional argument may be None, and stays it; where there must be floats and are none, integers become float32.
     """
     alike = all(isinstance(x, Tensor) for x in args) and len({x.dtype for x in args}) == 1
-    tensors = list(args) if alike else _convert(op, args, optional)
+    ready = alike and not (of_floats and args[0].dtype.kind in "biu")
+    tensors = list(args) if ready else _convert(op, args, optional, of_floats)
     if len(tensors) > 1 and not all(x is None or type(x.data) is np.ndarray for x in tensors):
         if any(x is not None and is_cupy(x.data) for x in tensors):
             tensors = [_as_number(x) for x in tensors]
@@ -120,13 +119,14 @@ def _as_number(x: Tensor | None) -> Tensor | None:
     return number
 
 
-def _convert(op: str, args: Sequence[Any], optional: bool) -> list[Any]:
+def _convert(op: str, args: Sequence[Any], optional: bool, of_floats: bool) -> list[Any]:
     typed = [x.dtype for x in args if hasattr(x, "dtype") and not isinstance(x, float)]
     floating = [dtype for dtype in typed if dtype.kind in "fc"]
-    if not floating and any(isinstance(x, float) for x in args):
+    if not floating and (of_floats or any(isinstance(x, float) for x in args)):
         floating = [np.dtype(np.float32)]
     adopted = np.result_type(*floating) if floating else None
-    return [x if x is None and optional else _as_tensor(op, x, typed, adopted) for x in args]
+    tensors = [x if x is None and optional else _as_tensor(op, x, typed, adopted) for x in args]
+    return [ops.astype(x, adopted) if of_floats and x is not None and x.dtype.kind == "b" else x for x in tensors]
 
 
 def _as_tensor(op: str, x: Any, typed: list[np.dtype[Any]], adopted: np.dtype[Any] | None) -> Tensor:
