@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minidl import ops
-from minidl.backend import Array, common_backend, shares_memory
+from minidl.backend import Array, shares_memory
 from minidl.mode import mode, set_mode
 from minidl.tensor import Tensor
 
@@ -142,8 +142,7 @@ def _seeds(caller: str, outputs: Tensor | Sequence[Tensor], grad_outputs: Any) -
                 f"{caller}: the output has shape {y.shape}; without a gradient to start from it must have one element: "
                 "reduce it, with .sum() say, or pass the gradient"
             )
-        (g,) = ops.as_tensors(caller, [np.ones_like(y.data) if g is None else g])
-        common_backend(caller, [y.data, g.data])
+        _, g = ops.as_tensors(caller, [y, np.ones_like(y.data) if g is None else g])
         if g.shape != y.shape:
             raise ValueError(f"{caller}: the gradient has shape {g.shape} but the output has shape {y.shape}")
         seeds.append((y.node, ops.astype(g, y.dtype)))
