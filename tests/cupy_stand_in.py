@@ -11,6 +11,7 @@ import inspect
 import math
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -398,6 +399,45 @@ def from_dlpack(array, *, device=None, copy=None):
     return Array(array.__dlpack__().host)
 
 
+class Event:
+    """A moment; the clock is the host's."""
+
+    def record(self, stream=None):
+        self.time = time.perf_counter()
+
+    def synchronize(self):
+        log["wait"] += 1
+
+
+class Device:
+    """The only one."""
+
+    id, compute_capability = 0, "90"
+
+    def synchronize(self):
+        log["wait"] += 1
+
+
+CUDA = SimpleNamespace(
+    Device=Device,
+    Event=Event,
+    get_elapsed_time=lambda start, end: 1000 * (end.time - start.time),
+    is_available=lambda: True,
+    nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)),
+    runtime=SimpleNamespace(
+        driverGetVersion=lambda: 13000,
+        runtimeGetVersion=lambda: 13000,
+        getDeviceProperties=lambda device: {
+            "name": b"Stand-in",
+            "multiProcessorCount": 1,
+            "totalGlobalMem": 8 << 30,
+            "l2CacheSize": 1 << 20,
+        },
+    ),
+)
+POOL = SimpleNamespace(total_bytes=lambda: 0, free_all_blocks=lambda: None)
+
+
 class Library(ModuleType):
     """The module `cupy`, as far as somebody asks for it."""
 
@@ -405,7 +445,8 @@ class Library(ModuleType):
     asarray = array = staticmethod(asarray)
     asnumpy = staticmethod(asnumpy)
     from_dlpack = staticmethod(from_dlpack)
-    cuda = SimpleNamespace(is_available=lambda: True)
+    cuda = CUDA
+    get_default_memory_pool = staticmethod(lambda: POOL)
 
     def __getattr__(self, name):
         if name.startswith("__"):

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,6 +96,21 @@ def test_it_has_no_function_or_keyword_that_cupy_has_not(ask):
 def test_its_arrays_have_no_method_that_cupys_have_not():
     extra = {name for name in vars(Array) if not hasattr(cupy_stand_in.real.ndarray, name)}
     assert extra == {"host", "__weakref__"}
+
+
+@pytest.mark.skipif(cupy_stand_in.real is None, reason="only CuPy knows what CuPy has")
+def test_its_cuda_has_nothing_that_cupys_has_not():
+    def check(ours, theirs):
+        for name, value in vars(ours).items():
+            assert hasattr(theirs, name), name
+            if isinstance(value, SimpleNamespace):
+                check(value, getattr(theirs, name))
+
+    check(cupy_stand_in.CUDA, cupy_stand_in.real.cuda)
+    check(cupy_stand_in.POOL, cupy_stand_in.real.get_default_memory_pool())
+    for ours in (cupy_stand_in.Event, cupy_stand_in.Device):
+        theirs = getattr(cupy_stand_in.real.cuda, ours.__name__)
+        assert all(hasattr(theirs, name) for name in vars(ours) if not name.startswith("__"))
 
 
 def test_its_results_are_arrays_even_if_they_are_one_number():
