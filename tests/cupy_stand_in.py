@@ -3,7 +3,10 @@
 It finds, without a GPU, code that would fail on one or be slow there: functions and keywords that CuPy lacks, arrays
 of NumPy among CuPy's, results taken for scalars, waiting for the device. Where the two libraries differ it follows
 the sources of CuPy 14.2; where CuPy is installed, its own functions say which names and arguments there are. What
-it cannot know is whether a kernel of CuPy computes what NumPy does.
+it cannot know is whether a kernel of CuPy computes what NumPy does. Indices out of range, which CuPy wraps around,
+are errors here.
+
+    python -m pytest -p tests.cupy_stand_in -k "cupy and not stand_in"      # the whole suite on it: some minutes
 """
 
 import functools
@@ -495,7 +498,7 @@ def install(patch, compile_for_cpu):
 
 
 def pytest_configure(config):
-    """Let the whole suite run on it: python -m pytest -p tests.cupy_stand_in -k cupy."""
+    """As a plugin: be CuPy from the start."""
     from tests.kernels.conftest import CudaOnCpu
 
     folder = tempfile.TemporaryDirectory()

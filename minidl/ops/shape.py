@@ -97,7 +97,10 @@ def _pad(x, /, pad_width, value):
 
 # -------------------------------------------------------------------------------------------------- picking and placing
 def getitem(x: Tensor, index: Any) -> Tensor:
-    """The elements at an index: integers, slices, None, ..., and arrays or tensors of integers or booleans."""
+    """The elements at an index: integers, slices, None, ..., and arrays or tensors of integers or booleans.
+
+    CuPy does not check arrays of integers, for that would wait for the GPU: what is out of range wraps around.
+    """
     result = _getitem(x, _plain(x, index))
     for part in _parts(index):
         if isinstance(part, Tensor) and result.requires_grad:
