@@ -13,8 +13,9 @@ from minidl import checkpoint, nn, optim
 from minidl.backend import BackendError, import_cupy, to_backend
 from minidl.models import densenet_cifar
 from minidl.nn import functional as F
-from tests import cupy_stand_in
-from tests.cupy_stand_in import Array, log
+from tests.cupy_stand_in import library
+from tests.cupy_stand_in.array import Array
+from tests.cupy_stand_in.calls import log, real
 from tests.kernels.conftest import CudaOnCpu
 from tests.nn.functional.test_gradient import CASES as FUNCTIONS
 from tests.nn.test_layers import CASES as LAYERS
@@ -34,14 +35,14 @@ def device(tmp_path_factory):
     if shutil.which("g++") is None:
         pytest.skip("needs g++")
     with pytest.MonkeyPatch.context() as patch:
-        cupy_stand_in.install(patch, CudaOnCpu(tmp_path_factory.mktemp("cuda")).function)
+        library.install(patch, CudaOnCpu(tmp_path_factory.mktemp("cuda")).function)
         yield
     import_cupy.cache_clear()
 
 
 def there(*shape, dtype=np.float64, seed=0):
     """An array of the stand-in: random numbers."""
-    return cupy_stand_in.asarray(np.random.default_rng(seed).standard_normal(shape).astype(dtype))
+    return library.asarray(np.random.default_rng(seed).standard_normal(shape).astype(dtype))
 
 
 def close(ours, theirs):
@@ -76,7 +77,7 @@ def test_it_refuses(what):
         REFUSED[what](there(3))
 
 
-@pytest.mark.skipif(cupy_stand_in.real is None, reason="only CuPy knows what CuPy has")
+@pytest.mark.skipif(real is None, reason="only CuPy knows what CuPy has")
 @pytest.mark.parametrize(
     "ask",
     [
@@ -92,13 +93,13 @@ def test_it_has_no_function_or_keyword_that_cupy_has_not(ask):
         ask(there(3))
 
 
-@pytest.mark.skipif(cupy_stand_in.real is None, reason="only CuPy knows what CuPy has")
+@pytest.mark.skipif(real is None, reason="only CuPy knows what CuPy has")
 def test_its_arrays_have_no_method_that_cupys_have_not():
-    extra = {name for name in vars(Array) if not hasattr(cupy_stand_in.real.ndarray, name)}
+    extra = {name for name in vars(Array) if not hasattr(real.ndarray, name)}
     assert extra == {"host", "__weakref__"}
 
 
-@pytest.mark.skipif(cupy_stand_in.real is None, reason="only CuPy knows what CuPy has")
+@pytest.mark.skipif(real is None, reason="only CuPy knows what CuPy has")
 def test_its_cuda_has_nothing_that_cupys_has_not():
     def check(ours, theirs):
         for name, value in vars(ours).items():
@@ -106,10 +107,10 @@ def test_its_cuda_has_nothing_that_cupys_has_not():
             if isinstance(value, SimpleNamespace):
                 check(value, getattr(theirs, name))
 
-    check(cupy_stand_in.CUDA, cupy_stand_in.real.cuda)
-    check(cupy_stand_in.POOL, cupy_stand_in.real.get_default_memory_pool())
-    for ours in (cupy_stand_in.Event, cupy_stand_in.Device):
-        theirs = getattr(cupy_stand_in.real.cuda, ours.__name__)
+    check(library.CUDA, real.cuda)
+    check(library.POOL, real.get_default_memory_pool())
+    for ours in (library.Event, library.Device):
+        theirs = getattr(real.cuda, ours.__name__)
         assert all(hasattr(theirs, name) for name in vars(ours) if not name.startswith("__"))
 
 

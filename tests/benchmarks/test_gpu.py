@@ -15,7 +15,8 @@ from benchmarks.gpu.device import ROOT, Device
 from benchmarks.gpu.report import MissingError, Outcome, Problem, Report, Table, markdown
 from minidl.backend import import_cupy
 from minidl.nn import functional as F
-from tests import cupy_stand_in
+from tests.cupy_stand_in import library
+from tests.cupy_stand_in.calls import real
 from tests.kernels.conftest import CudaOnCpu
 from tests.ops.table import SAMPLES
 
@@ -35,7 +36,7 @@ def stand_in(tmp_path_factory):
     if shutil.which("g++") is None:
         pytest.skip("needs g++")
     with pytest.MonkeyPatch.context() as patch:
-        cupy_stand_in.install(patch, CudaOnCpu(tmp_path_factory.mktemp("cuda")).function)
+        library.install(patch, CudaOnCpu(tmp_path_factory.mktemp("cuda")).function)
         yield
     import_cupy.cache_clear()
 
@@ -70,7 +71,7 @@ def test_results_on_numpy_do_not_go_where_those_of_gpus_are(capsys):
 
 
 def test_without_a_device_there_is_one_line_and_exit_code_2(tmp_path):
-    if cupy_stand_in.real is not None and cupy_stand_in.real.cuda.is_available():
+    if real is not None and real.cuda.is_available():
         pytest.skip("there is a device")
     run = subprocess.run(
         [sys.executable, "-m", "benchmarks.gpu", "--out", tmp_path], cwd=ROOT, capture_output=True, text=True
