@@ -18,12 +18,22 @@ import numpy as np
 from minidl import ops
 from minidl.backend import Array, shares_memory
 from minidl.mode import mode, set_mode
-from minidl.tensor import Tensor
+from minidl.tensor import Memory, Tensor
 
 Pull = Callable[[Tensor, Sequence[bool]], Sequence["Tensor | None"]]
 """From the gradient of an op's value, and which inputs want one, to the gradients of its inputs."""
 
 _numbers = itertools.count()
+
+
+def _count_alone() -> int:
+    """What getrefcount says of an object that one variable holds: 2, or from Python 3.14 on 1."""
+    held = [object()]
+    node = held.pop()
+    return getrefcount(node)
+
+
+_ALONE = _count_alone()
 
 
 class Node:
@@ -35,7 +45,7 @@ class Node:
     given, or "any".
     """
 
-    __slots__ = ("dtype", "grad", "hands_out", "keeps_grad", "name", "number", "parents", "pull", "shape", "written")
+    __slots__ = ("dtype", "grad", "hands_out", "keeps_grad", "memories", "name", "number", "parents", "pull", "shape")
 
     def __init__(
         self,
@@ -48,17 +58,16 @@ class Node:
         self.name, self.shape, self.dtype = name, value.shape, value.dtype
         self.parents, self.pull, self.hands_out = parents, pull, hands_out
         self.number = next(_numbers)
-        self.written = 0  # when the array was last changed in place, in the count of `number`
+        self.memories: tuple[Memory, ...] = ()  # what the pull may have to read
         self.keeps_grad = pull is None
         self.grad: Tensor | None = None
 
     def __del__(self) -> None:
-        """Take apart the ancestors that nobody else holds one by one: freed one inside another, a deep graph would
-        overflow the stack."""
+        """Free the ancestors that nobody else holds one by one: one inside another, many would overflow the stack."""
         doomed = [self]
         while doomed:
             node = doomed.pop()
-            if node is self or getrefcount(node) <= 2:  # `node` itself and the argument
+            if node is self or getrefcount(node) <= _ALONE:
                 parents, node.parents, node.pull = node.parents, (), None
                 doomed += [parent for parent in parents if parent is not None]
                 del parents
@@ -70,20 +79,19 @@ def record(name: str, value: Array, inputs: Sequence[Tensor | None], pull: Pull,
     for x in inputs:
         if x is not None and shares_memory(value, x.data):
             result.memory = x.memory
-    if mode.recording and result.dtype.kind in "fc":
+    if mode.recording and result.dtype.kind == "f":
         parents = tuple(None if x is None else x.node for x in inputs)
         if any(parents):
             result.node = Node(name, result, parents, pull, hands_out)
-            for x in inputs:
-                if x is not None:
-                    x.memory.frozen = True
+            result.node.memories = tuple(x.memory for x in inputs if x is not None)
+            for memory in result.node.memories:
+                memory.frozen = True
     return result
 
 
 def note_write(x: Tensor) -> None:
     """Tell that x.data was changed in place: a graph that used it before then refuses to go backward."""
-    if x.node is not None:
-        x.node.written = next(_numbers)
+    x.memory.written = next(_numbers)
 
 
 def backward(
@@ -160,12 +168,12 @@ def _ancestors(roots: Iterable[Node]) -> set[Node]:
                 f"this graph was consumed by an earlier backward pass (at {node.name!r}): "
                 "pass retain_graph=True to the first pass to go through it again"
             )
+        if any(memory.written > node.number for memory in node.memories):
+            raise RuntimeError(
+                f"what {node.name!r} was computed from has been changed in place since, by an optimiser's step say: "
+                "compute the output anew before going backward"
+            )
         for parent in node.parents:
-            if parent is not None and parent.written > node.number:
-                raise RuntimeError(
-                    f"a tensor of shape {parent.shape} was changed in place, by an optimiser's step say, after "
-                    f"{node.name!r} had used it: compute the output anew before going backward"
-                )
             if parent is not None and parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
@@ -232,12 +240,17 @@ def _propagate(
                 if parent is not None and part is not None:
                     arrive(parent, _fit(part, parent, node.name), ours)
             if not (create_graph if retain_graph is None else retain_graph):
-                node.pull, node.parents = _consumed, ()
+                node.pull, node.parents, node.memories = _consumed, (), ()
     return found
 
 
 def _fit(part: Tensor, parent: Node, op: str) -> Tensor:
     """Undo broadcasting: sum a gradient over the axes along which its input was repeated, and restore its type."""
+    if not isinstance(part, Tensor):
+        raise TypeError(
+            f"{op}: a pullback returned a {type(part).__name__}: write it in tensor arithmetic, without .data, "
+            "so that it can be differentiated again"
+        )
     if part.shape != parent.shape:
         aligned = (1,) * (part.ndim - len(parent.shape)) + parent.shape
         if len(aligned) != part.ndim or any(a not in (1, b) for a, b in zip(aligned, part.shape, strict=True)):

@@ -27,7 +27,7 @@ def set_mode(name: str, value: bool) -> Iterator[None]:
 
 
 def no_grad() -> contextlib._GeneratorContextManager[None]:
-    """Within this context (or a function decorated with it) nothing is recorded, in this thread."""
+    """Within this context (or a function decorated with `@no_grad()`) nothing is recorded, in this thread."""
     return set_mode("recording", False)
 
 

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 class Memory:
-    """What all tensors that share an array's memory have in common: whether a graph relies on the numbers in it."""
+    """What all tensors that share an array's memory have in common."""
 
-    frozen = False
+    frozen = False  # whether a graph relies, or has relied, on the numbers in it
+    written = 0  # when they were last changed in place: the number of the next node
 
 
 class Tensor(ops.Methods, Protocols):
@@ -27,7 +28,7 @@ class Tensor(ops.Methods, Protocols):
     A tensor in a graph is a value: its elements are not assigned to, and `x += y` makes a new tensor.
     """
 
-    __slots__ = ("__weakref__", "data", "memory", "node", "room")
+    __slots__ = ("__weakref__", "data", "leaf", "memory", "node", "room")
     __array_ufunc__ = None  # array * tensor is the tensor's business
 
     def __init__(self, data: Array):
@@ -36,6 +37,7 @@ class Tensor(ops.Methods, Protocols):
     def _hold(self, data: Array) -> None:
         self.data: Array = data if isinstance(data, np.ndarray) or is_cupy(data) else _checked(data)
         self.node: Node | None = None
+        self.leaf: Node | None = None  # the node of a leaf, also while it does not require a gradient
         self.memory = Memory()
         self.room: Room | None = None  # free memory behind this array, for concatenation in place
 
@@ -74,12 +76,11 @@ class Tensor(ops.Methods, Protocols):
             if flag:
                 return self
             raise RuntimeError("requires_grad_(False): this tensor was computed by an op: use detach()")
-        if flag and self.dtype.kind not in "fc":
+        if flag and self.dtype.kind != "f":
             raise RuntimeError(f"requires_grad_: only floating-point tensors have gradients, this one is {self.dtype}")
-        if flag and self.node is None:
-            self.node = autograd.Node("leaf", self)
-        elif not flag:
-            self.node = None
+        if flag and self.leaf is None:
+            self.leaf = autograd.Node("leaf", self)
+        self.node = self.leaf if flag else None
         return self
 
     @property
@@ -90,7 +91,8 @@ class Tensor(ops.Methods, Protocols):
     @property
     def grad(self) -> Tensor | None:
         """What backward passes have added up here: for leaves, and for tensors that were told to `retain_grad`."""
-        return None if self.node is None else self.node.grad
+        node = self.node or self.leaf
+        return None if node is None else node.grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
@@ -98,11 +100,12 @@ class Tensor(ops.Methods, Protocols):
             raise TypeError(
                 f"grad: expected a tensor or None, got {type(value).__name__}: wrap it with minidl.tensor()"
             )
-        if value is not None and (self.node is None or value.shape != self.shape):
-            wanted = "no gradient, it does not require one" if self.node is None else f"shape {self.shape}"
+        node = self.node or self.leaf
+        if value is not None and (node is None or value.shape != self.shape):
+            wanted = "no gradient, it does not require one" if node is None else f"shape {self.shape}"
             raise ValueError(f"grad: got a gradient of shape {value.shape} for a tensor that wants {wanted}")
-        if self.node is not None:
-            self.node.grad = value
+        if node is not None:
+            node.grad = value
 
     def retain_grad(self) -> None:
         """Keep the gradient of this tensor too, though it is no leaf."""
@@ -136,10 +139,10 @@ class Tensor(ops.Methods, Protocols):
         return self.data.item()
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if self.memory.frozen or self.requires_grad:
+        if self.memory.frozen or self.requires_grad or self.room is not None:
             raise RuntimeError(
-                "item assignment: this tensor is part of a graph, which needs its value unchanged: "
-                "use minidl.where(), or assign to a clone() or, if you know that no backward pass follows, to x.data"
+                "item assignment: this memory is, or was, part of a graph, or of a concatenation, which rely on it: "
+                "use minidl.where(), or assign to a clone() or, if you know that nobody relies on it, to x.data"
             )
         if isinstance(value, Tensor) and value.requires_grad:
             raise RuntimeError(

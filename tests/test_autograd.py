@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import Tensor, autograd, enable_grad, grad, is_grad_enabled, no_grad, ops, tensor
+from minidl import Tensor, autograd, enable_grad, grad, is_grad_enabled, nn, no_grad, ops, optim, tensor
 from minidl.backend import BackendError
 from minidl.ops import accelerated, primitive
 
@@ -474,7 +474,7 @@ def test_requires_grad_can_be_switched_at_leaves_only(backend):
         y.requires_grad_(False)
     x.requires_grad = False
     assert not (x * 2).requires_grad
-    with pytest.raises(RuntimeError, match="only real floating-point tensors have gradients, this is int64"):
+    with pytest.raises(RuntimeError, match="only floating-point tensors have gradients, this one is int64"):
         tensor([1], backend=backend).requires_grad_()
 
 
@@ -641,3 +641,52 @@ def test_a_kernel_whose_input_comes_twice_passes_both_gradients_on(scaled_square
     op(x, x).backward()
     assert x.grad.item() == 27
     assert derivatives(lambda x: op(x, x).sum(), x, 3) == [27, 27, 18, 6]
+
+
+def test_an_array_changed_since_is_noticed_also_through_a_detached_tensor_and_in_buffers():
+    p, w = leaf(1.0, 1.0), leaf(1.0, 1.0)
+    y = (p.detach() * w).sum()
+    p.grad = tensor([5.0, 5.0], np.float64)
+    optim.SGD([p], lr=1.0).step()
+    with pytest.raises(RuntimeError, match="'multiply' was computed from has been changed in place"):
+        y.backward()
+    norm = nn.BatchNorm1d(2).to(np.float64)
+    y = (norm.running_mean * w).sum()
+    norm(minidl.tensor([[1.0, 2.0], [3.0, 4.0]]).to(np.float64))
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
+def test_a_leaf_frozen_for_a_while_still_gets_what_it_is_owed():
+    x = leaf(2.0)
+    y = x * 3
+    x.requires_grad_(False).requires_grad_(True)
+    y.sum().backward()
+    assert x.grad.item() == 3
+    assert x.requires_grad_(False).grad.item() == 3
+
+
+def test_an_op_that_is_put_together_wrongly_says_so():
+    with pytest.raises(TypeError, match="slash behind the parameters that are tensors"):
+
+        @primitive
+        def without_slash(x):
+            return x.data, lambda g: g
+
+    @primitive
+    def alone(x, /):
+        return x.data * 2
+
+    @primitive
+    def raw(x, /):
+        return x.data * 2, lambda g: g.data * 2
+
+    with pytest.raises(TypeError, match=r"alone: must return its value and 1 pullbacks, .* got a value alone"):
+        alone(leaf(1.0, 2.0))
+    with pytest.raises(TypeError, match="raw: a pullback returned a ndarray: write it in tensor arithmetic"):
+        raw(leaf(1.0, 2.0)).sum().backward()
+
+
+def test_an_error_of_numpy_names_the_op_and_the_shapes():
+    with pytest.raises(ValueError, match=r"add of \(2,\) and \(3,\): operands could not be"):
+        leaf(1.0, 2.0) + leaf(1.0, 2.0, 3.0)

@@ -133,7 +133,7 @@ def test_equality_is_elementwise_and_identity_serves_for_hashing(backend):
         _ = x == [1.0]
 
 
-@pytest.mark.parametrize("other", ["a", [1, 2], None, {}, object()], ids=repr)
+@pytest.mark.parametrize("other", ["a", [1, 2], None, {}, object()], ids=lambda other: type(other).__name__)
 def test_an_operator_refuses_what_is_no_number(other):
     with pytest.raises(TypeError):
         _ = tensor([1.0, 2.0]) + other
@@ -279,3 +279,21 @@ def test_what_only_looked_at_a_graph_may_be_assigned_to(backend):
         _ = x * constant
         constant[0] = 3
     assert (copy.tolist(), constant.tolist()) == ([5, 4], [3, 2])
+
+
+def test_booleans_combine_as_in_numpy(backend):
+    x = np.array([[0.0, 1.0, 2.0], [3.0, 0.0, 5.0]])
+    t = tensor(x, backend=backend)
+    for ours, numpys in [
+        ((t > 0) & (t < 3), (x > 0) & (x < 3)),
+        ((t > 2) | (t == 0), (x > 2) | (x == 0)),
+        ((t > 0) ^ (t < 3), (x > 0) ^ (x < 3)),
+        (~(t > 2), ~(x > 2)),
+        (~tensor([0, 5], backend=backend), ~np.array([0, 5])),
+        ((t < 5).all(), (x < 5).all()),
+        ((t < 5).all(1), (x < 5).all(1)),
+        ((t > 4).any(0, keepdims=True), (x > 4).any(0, keepdims=True)),
+        (t.any(), x.any()),
+    ]:
+        assert ours.dtype == numpys.dtype
+        np.testing.assert_array_equal(ours.numpy(), numpys)

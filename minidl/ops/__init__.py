@@ -31,7 +31,7 @@ from minidl.ops.elementwise import (
 )
 from minidl.ops.memory import astype, clone, identity, reserve, to
 from minidl.ops.primitive import accelerated, as_tensors, primitive
-from minidl.ops.reduction import amax, amin, argmax, argmin, logsumexp, max, mean, min, std, sum, var
+from minidl.ops.reduction import all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, std, sum, var
 from minidl.ops.shape import (
     broadcast_to,
     concatenate,
@@ -56,8 +56,10 @@ __all__ = [
     "absolute",
     "accelerated",
     "add",
+    "all",
     "amax",
     "amin",
+    "any",
     "argmax",
     "argmin",
     "as_tensors",

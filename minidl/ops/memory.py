@@ -77,8 +77,8 @@ def reserve(x: Tensor, channels: int) -> Tensor:
     """x (N, C, ...) itself, moved to where there is room for `channels` channels.
 
     As long as there is room, `concatenate([x, new], axis=1)` writes `new` behind x, copies nothing of x, and returns
-    a longer view of the same memory; whoever holds the shorter one still sees it unchanged. So the features of a
-    dense block take memory linear in its depth.
+    a longer view of the same memory; whoever holds the shorter one still sees it unchanged, and none of them can be
+    assigned to. So the features of a dense block take memory linear in its depth.
     """
     if x.ndim < 2 or channels < x.shape[1]:
         raise ValueError(f"reserve: room for {channels} channels is too little for x of shape {x.shape}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -81,6 +81,18 @@ class Methods:
     def __ge__(self, other: Any) -> Tensor:
         return ops.compare(np.greater_equal, self, other)
 
+    def __and__(self, other: Any) -> Tensor:
+        return ops.compare(np.bitwise_and, self, other)
+
+    def __or__(self, other: Any) -> Tensor:
+        return ops.compare(np.bitwise_or, self, other)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return ops.compare(np.bitwise_xor, self, other)
+
+    def __invert__(self) -> Tensor:
+        return ops.compare(np.bitwise_xor, self, True if self.dtype == np.bool_ else -1)
+
     __hash__ = object.__hash__
 
     def exp(self) -> Tensor:
@@ -125,11 +137,25 @@ class Methods:
     def amin(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
         return ops.amin(self, axis, keepdims)
 
+    @overload
+    def max(self, axis: None = None, keepdims: bool = False) -> Tensor: ...
+    @overload
+    def max(self, axis: int, keepdims: bool = False) -> Extremes: ...
     def max(self, axis: int | None = None, keepdims: bool = False) -> Tensor | Extremes:
         return ops.max(self, axis, keepdims)
 
+    @overload
+    def min(self, axis: None = None, keepdims: bool = False) -> Tensor: ...
+    @overload
+    def min(self, axis: int, keepdims: bool = False) -> Extremes: ...
     def min(self, axis: int | None = None, keepdims: bool = False) -> Tensor | Extremes:
         return ops.min(self, axis, keepdims)
+
+    def all(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+        return ops.all(self, axis, keepdims)
+
+    def any(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+        return ops.any(self, axis, keepdims)
 
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
         return ops.argmax(self, axis, keepdims)

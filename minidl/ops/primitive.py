@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -15,14 +15,15 @@ from minidl.mode import mode
 from minidl.tensor import Tensor
 
 Op = TypeVar("Op", bound=Callable[..., Any])
+Parameters = ParamSpec("Parameters")
 
 
 @overload
-def primitive(function: Callable[..., Any]) -> Callable[..., Tensor]: ...
+def primitive(function: Callable[Parameters, Any]) -> Callable[Parameters, Tensor]: ...
 @overload
 def primitive(
     *, hands_out: str = ..., of_floats: bool = ...
-) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]: ...
+) -> Callable[[Callable[Parameters, Any]], Callable[Parameters, Tensor]]: ...
 def primitive(function: Callable[..., Any] | None = None, *, hands_out: str = "any", of_floats: bool = False) -> Any:
     """Make an op of a function that returns its value, followed by one pullback for each of its tensors.
 
@@ -39,7 +40,7 @@ def primitive(function: Callable[..., Any] | None = None, *, hands_out: str = "a
     @functools.wraps(function)
     def op(*args: Any, **settings: Any) -> Tensor:
         inputs = as_tensors(name, args[:arity], optional=False, of_floats=of_floats)
-        value, *pullbacks = function(*inputs, *args[len(inputs) :], **settings)
+        value, *pullbacks = _call(name, function, inputs, args[len(inputs) :], settings)
         for k, x in enumerate(inputs):
             if x.node is None:
                 pullbacks[k] = None  # and what it would have remembered is free
@@ -83,6 +84,24 @@ def accelerated(by: str) -> Callable[[Op], Op]:
         return op  # type: ignore[return-value]
 
     return decorate
+
+
+def _call(
+    name: str, function: Callable[..., Any], inputs: Sequence[Tensor], rest: Sequence[Any], settings: dict[str, Any]
+) -> tuple[Any, ...]:
+    """What the function of a primitive returns; its errors name the op and the shapes."""
+    try:
+        result = function(*inputs, *rest, **settings)
+    except (IndexError, TypeError, ValueError) as error:
+        if str(error).startswith(name):
+            raise
+        shapes = " and ".join(str(x.shape) for x in inputs)
+        kind = next(kind for kind in (IndexError, TypeError, ValueError) if isinstance(error, kind))
+        raise kind(f"{name} of {shapes}: {error}") from error
+    if not isinstance(result, tuple) or len(result) != 1 + len(inputs):
+        found = f"{len(result) - 1} pullbacks" if isinstance(result, tuple) else "a value alone"
+        raise TypeError(f"{name}: must return its value and {len(inputs)} pullbacks, one a tensor; got {found}")
+    return result
 
 
 def _pull_through(
@@ -149,6 +168,8 @@ def _scalar_type(x: complex, typed: list[np.dtype[Any]], adopted: np.dtype[Any] 
 
 
 def _count_tensors(function: Callable[..., Any]) -> int | None:
+    """How many parameters stand before the slash; None if they are starred."""
     code = function.__code__
-    starred = code.co_flags & inspect.CO_VARARGS and not code.co_posonlyargcount
-    return None if starred else code.co_posonlyargcount
+    if not code.co_posonlyargcount and not code.co_flags & inspect.CO_VARARGS:
+        raise TypeError(f"{function.__name__}: put a slash behind the parameters that are tensors: def op(x, /, axis)")
+    return code.co_posonlyargcount or None

@@ -96,6 +96,16 @@ def _pick(x: Tensor, indices: Tensor, axis: int, keepdims: bool) -> Extremes:
     return Extremes(reshape(values, shape), reshape(indices, shape))
 
 
+def all(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether every element over the axes is true, or not 0."""
+    return Tensor(np.all(x.data, axis, keepdims=keepdims))
+
+
+def any(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether some element over the axes is true, or not 0."""
+    return Tensor(np.any(x.data, axis, keepdims=keepdims))
+
+
 def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The index of the (first) largest element along the axis, or of all, flattened."""
     return Tensor(np.argmax(x.data, axis, keepdims=keepdims))

@@ -59,6 +59,7 @@ ROWS = [
     *(row("max", [(3, 4)], values_and_indices(np.max, np.argmax), **named) for named in ALONG),
     *(row("min", [(3, 4)], values_and_indices(np.min, np.argmin), **named) for named in ALONG),
     *(row("argmax", [(3, 4)], np.argmax, **named) for named in ALONG),
+    *(row(name, [(3, 4)], getattr(np, name), **named) for name in ("all", "any") for named in ALONG),
     *(row("argmin", [(3, 4)], np.argmin, **named) for named in ALONG),
     row("logsumexp", [(2, 2)], lambda x, axis: 1000 + logsumexp(x - 1000, axis), 1, low=998, high=1002),
     row("logsumexp", [(2, 2)], lambda x, axis: logsumexp(x + 1000, axis) - 1000, 1, low=-1002, high=-998),

@@ -13,6 +13,8 @@ x.grad.sum()  # error: union-attr
 x.shape = (2, 1)  # error: misc
 minidl.exp(x).upper()  # error: attr-defined
 minidl.cosh(x)  # error: attr-defined
+minidl.exp()  # error: call-arg
+largest = x.max().values  # error: attr-defined
 length: str = x.numel()  # error: assignment
 
 nn.Conv2d(3, 8)  # error: call-arg

@@ -20,6 +20,8 @@ assert_type(minidl.exp(x), Tensor)
 assert_type(minidl.where(x > 2, x, 0), Tensor)
 assert_type(minidl.concatenate([x, minidl.zeros(2, 2)], axis=1), Tensor)
 assert_type(F.softmax(x, dim=1), Tensor)
+assert_type(x.max(), Tensor)
+assert_type(x.max(1).values, Tensor)
 assert_type(x.shape, tuple[int, ...])
 assert_type([len(row) for row in x], list[int])
 

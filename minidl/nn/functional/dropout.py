@@ -27,6 +27,8 @@ def drop_path(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 def _drop(op: str, x: Tensor, p: float, training: bool, kept_axes: int | None) -> Tensor:
     """x times a mask that varies over the first axes only (None: over all)."""
     (x,) = as_tensors(op, [x])
+    if x.dtype.kind != "f":
+        raise TypeError(f"{op}: expected x of floating point, got {x.dtype}")
     if not 0 <= p <= 1:
         raise ValueError(f"{op}: p must be a probability, got {p}")
     if not training or p == 0:

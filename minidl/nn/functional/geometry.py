@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -12,11 +13,11 @@ Padding = tuple[Pair, Pair]
 def pair(op: str, name: str, value: int | Sequence[int], least: int = 1) -> Pair:
     """A number for both axes, or (height, width), checked."""
     numbers = tuple(value) if isinstance(value, Sequence) else (value, value)
-    if len(numbers) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers):
+    if len(numbers) != 2 or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in numbers):
         raise TypeError(f"{op}: {name} must be an integer or a pair of them, got {value!r}")
     if min(numbers) < least:
         raise ValueError(f"{op}: {name} must be at least {least}, got {value!r}")
-    return numbers
+    return int(numbers[0]), int(numbers[1])
 
 
 def resolve_padding(

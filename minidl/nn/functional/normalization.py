@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minidl import kernels
+from minidl.autograd import note_write
 from minidl.ops import accelerated, as_tensors, mean, pad, reshape, sqrt
 from minidl.tensor import Tensor
 
@@ -43,10 +44,10 @@ def batch_norm(
     if n <= 1:
         raise ValueError(f"batch_norm: a batch of shape {x.shape} has {n} values for each channel: training needs two")
     mu, variance = moments = kernels.table(x.data).channel_moments(x.data)
-    if running_mean is not None:
-        running_mean.data += (mu - running_mean.data) * momentum
-    if running_var is not None:
-        running_var.data += (variance * (n / (n - 1)) - running_var.data) * momentum
+    for running, now in ((running_mean, mu), (running_var, variance * (n / (n - 1)))):
+        if running is not None:
+            running.data += (now - running.data) * momentum
+            note_write(running)
     return _batch_norm(x, weight, bias, eps, moments)
 
 

@@ -103,7 +103,7 @@ def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> T
 
     def cell(top: int, bottom: int, left: int, right: int) -> Tensor:
         part = x[:, :, top:bottom, left:right]
-        return largest(reshape(part, *x.shape[:2], -1), axis=2).values
+        return largest(reshape(part, *x.shape[:2], (bottom - top) * (right - left)), axis=2).values
 
     cells = [cell(*rows, *columns) for rows in down for columns in across]
     return reshape(stack(cells, axis=2), *x.shape[:2], len(down), len(across))
