@@ -18,7 +18,7 @@ from minidl.train import Trainer, command
 
 def parser() -> command.Parser:
     """The arguments that every example has, and those of the network."""
-    parser = command.Parser(__doc__, name="densenet", epochs=14, batch_size=32, lr=0.2)
+    parser = command.Parser(__doc__, name="densenet", epochs=16, batch_size=32, lr=0.2)
     add = parser.add_argument_group("network").add_argument
     add("--depth", type=command.positive(int), default=22, metavar="L", help="6n + 4, or 3n + 4 if --no-bottleneck")
     add("--growth-rate", type=command.positive(int), default=12, metavar="K", help="channels that each layer adds")
@@ -40,7 +40,7 @@ def build(args: argparse.Namespace) -> Trainer:
         num_classes=len(train.classes),
         in_channels=train.images.shape[1],
     ).to(args.backend)
-    optimizer = SGD(model.parameters(), lr=args.lr, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    optimizer = SGD(model.parameters(), lr=args.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
     scheduler = command.schedule(args, optimizer, steps=args.epochs * len(train_loader))
     return Trainer(
         model,
