@@ -1,6 +1,6 @@
 r"""Train a DenseNet on small images.
 
-With no arguments: DenseNet-BC-22 with growth rate 12, on the 2,000 images that ship with minidl, in two to three minutes.
+With no arguments: DenseNet-BC-22 with growth rate 12, on 2,000 images that ship with minidl, in two to three minutes.
 The paper's DenseNet-40 (with 10,000 images of CIFAR-10, for a taste of it on a CPU):
 
     python examples/train_densenet.py --data cifar10 --download --limit 10000 \
