@@ -1,6 +1,6 @@
-"""Checks for whoever writes an op, a layer or a loss."""
+"""Checks for whoever writes an engine, an op, a layer or a loss."""
 
-from minidl.testing.gradcheck import gradcheck
-from minidl.testing.report import GradientError, Report
+from minidl.testing.gradcheck import check_vjp, gradcheck
+from minidl.testing.report import Fault, GradientError, Report, Row
 
-__all__ = ["GradientError", "Report", "gradcheck"]
+__all__ = ["Fault", "GradientError", "Report", "Row", "check_vjp", "gradcheck"]

@@ -1,4 +1,4 @@
-"""What the checks have to know of an automatic differentiator: four things. minidl's are here, others' in `adapters`."""
+"""The four things that the checks have to know of an automatic differentiator: minidl's, and in `adapters` others'."""
 
 from __future__ import annotations
 

@@ -1,21 +1,31 @@
-"""Whether gradients are right: those of the engine beside differences of the function's values, in float64."""
+"""Whether gradients are right: those of an engine beside the slopes of the values, and the laws of every pullback.
+
+With J the Jacobian of a function, G a matrix of gradients of its outputs, and U one of directions at an input, G J U is
+computed twice: (G J) U going backward, and G (J U) by differences. For small arrays G and U are unit matrices, so that
+every element is looked at by itself; for large ones they are random.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from minidl.autograd import grad
-from minidl.backend import to_backend
-from minidl.creation import tensor, zeros_like
-from minidl.mode import enable_grad
+from minidl.backend import Array, array_module, is_cupy
 from minidl.tensor import Tensor
-from minidl.testing.report import Comparison, GradientError, Report
+from minidl.testing.comparison import Probe, compare
+from minidl.testing.engine import Engine, Minidl, Pull, as_list
+from minidl.testing.explanation import kink_fault, slope_fault
+from minidl.testing.function import Function, describe
+from minidl.testing.jacobian import jacobian
+from minidl.testing.pullback import Trial, broken_laws, host
+from minidl.testing.report import Fault, GradientError, Report, Row
+from minidl.testing.settings import Settings
 
-FULL = 200  # up to so many elements of an input, each is moved by itself
-DIRECTIONS = 10  # of more, all together, in so many random directions
+ATTEMPTS = 10  # at finding a point without kinks
 
 
 def gradcheck(
@@ -24,128 +34,181 @@ def gradcheck(
     *,
     params: Sequence[Tensor] = (),
     order: int = 1,
-    eps: float = 6e-6,
-    rtol: float = 1e-6,
-    atol: float = 1e-7,
+    mode: str = "auto",
+    directions: int = 8,
+    eps: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    kinks: str = "detect",
     seed: int = 0,
+    engine: Engine | None = None,
+    raise_exception: bool = True,
 ) -> Report:
-    """Compare the gradients of Σ ⟨fn(*inputs), g⟩, g random, with central differences; GradientError if they differ.
+    """Compare the gradients of fn(*inputs), one tensor or several, with the slopes of its values; check the laws.
 
-    Inputs are tensors or arrays and are checked in float64; integers are passed on as they are. `params` are other
-    tensors that fn uses, float64 already. Order 2 checks the gradient of the gradient as well, and so on. Each element
-    moves by eps · max(1, |element|), eps being the cube root of the rounding error.
+    The gradient is computed in the inputs' precision and held to that precision's tolerance, the slopes are measured in
+    float64. Nothing given is changed.
+
+    Args:
+        fn: computes with the engine's tensors.
+        inputs: arrays, tensors, numbers or None. There is a gradient by those of floating point.
+        params: minidl tensors that fn uses besides, a model's parameters say: there are gradients by them too.
+        order: 2 checks the gradient of the gradient as well, and so on.
+        mode: "full" looks at every element of every input and output, "project" at random sums and directions; "auto"
+            chooses by size; "complex" is "auto" with complex steps, exact to rounding, where fn takes complex numbers
+            and is analytic.
+        directions: how many random directions to look in at a large input.
+        eps: the first step, relative to the size of the input; smaller ones follow where it does not settle.
+        rtol, atol: |gradient - slope| may be atol + rtol · the larger of both, where atol is multiplied by the largest
+            element of the gradient if that is above 1. By default 1e-6 and 1e-10 in float64, 1e-4 and 1e-5 in float32.
+        kinks: where the slopes to the two sides differ, "detect" reports both, and takes what is between for right;
+            "resample" moves the inputs away, by about 1 %; "error" reports a fault.
+        seed: of the upstream gradients and directions.
+        engine: minidl's, or one of `minidl.testing.adapters`.
+        raise_exception: whether to raise a GradientError, which has the report, or to return the report anyway.
     """
+    settings = Settings(mode, directions, eps, rtol, atol, kinks)
     rng = np.random.default_rng(seed)
-    arguments = [_leaf(x) for x in inputs]
-    if not any(x.requires_grad for x in (*arguments, *params)) or any(p.dtype != np.float64 for p in params):
-        raise ValueError("gradcheck: needs inputs of floating point, or params that require grad and are float64")
-    name, comparisons = _name(fn, arguments), []
-    with enable_grad():
-        for _ in range(order):
-            upstream = [_leaf(rng.standard_normal(y.shape), y.backend) for y in _outputs(fn, arguments)]
-            leaves = {f"input {i}": x for i, x in enumerate(arguments) if x.requires_grad}
-            leaves |= {f"param {i}": p for i, p in enumerate(params)}
-            for label, g in _lawful_gradients(name, fn, arguments, leaves, upstream).items():
-                tried = _slopes(fn, arguments, upstream, leaves[label], to_backend(g.data, "numpy"), eps, rng)
-                rows = [Comparison(name, label, *row, atol + rtol * max(map(abs, row[1:]))) for row in tried]
-                if rows:  # else the input has no elements
-                    comparisons.append(max(rows, key=lambda row: (not row.ok, row.excess)))
-            if not (report := Report(tuple(comparisons))).ok:
-                raise GradientError(f"gradcheck: a gradient is wrong\n{report}")
-            fn, name = _gradient(fn, len(arguments), params), f"gradient of {name}"
-            arguments = [*arguments, *upstream]
+    with _substitutable(params):
+        function = _function(fn, inputs, params, engine or Minidl())
+        report = _check(function, order, settings, rng)
+        for _ in range(ATTEMPTS):
+            if kinks == "resample" and any(row.kinks for row in report.rows):
+                function = _moved(function, rng)
+                report = _check(function, order, settings, rng)
+    if raise_exception and not report.ok:
+        raise GradientError(report)
     return report
 
 
-def _lawful_gradients(
-    name: str, fn: Callable[..., Any], arguments: list[Tensor], leaves: dict[str, Tensor], upstream: list[Tensor]
-) -> dict[str, Tensor]:
-    """The engine's gradients, of the inputs' shapes and types, the same each time, and nothing else changed by them."""
-    given = [*arguments, *leaves.values(), *upstream]
-    before = [x.data.copy() for x in given]
-    first, again = (_pull(fn, arguments, list(leaves.values()), upstream, False) for _ in range(2))
-    for x, copy in zip(given, before, strict=True):
-        if not np.array_equal(x.data, copy, equal_nan=True):
-            raise GradientError(f"gradcheck: {name} or its pullback wrote to an array of shape {x.shape} it was given")
-    for (label, x), g, other in zip(leaves.items(), first, again, strict=True):
-        if g.shape != x.shape or g.dtype != x.dtype:
-            found, wanted = f"{g.shape} {g.dtype}", f"{x.shape} {x.dtype}"
-            raise GradientError(f"gradcheck: {name}: {label} is {wanted} but its gradient is {found}")
-        if not np.array_equal(g.data, other.data, equal_nan=True):
-            raise GradientError(f"gradcheck: {name}: the gradient of {label} differs when computed twice: fix the seed")
-    return dict(zip(leaves, first, strict=True))
+def check_vjp(
+    f: Callable[..., Any], vjp: Callable[..., Any], inputs: Sequence[Any], *, aliasing: bool = False, **options: Any
+) -> Report:
+    """The same checks of a function of arrays and a backward pass that somebody wrote for it.
+
+    f(*inputs) returns an array or several; vjp(g, *inputs) takes the gradient of the output, or a tuple of them, and
+    returns one for each input: None for those that have none. `aliasing` allows gradients to share memory, for those
+    who never add to one in place. The options are those of `gradcheck`.
+    """
+    return gradcheck(f, inputs, engine=_HandWritten(vjp, inputs, aliasing), **options)
 
 
-def _pull(
-    fn: Callable[..., Any], arguments: Sequence[Tensor], leaves: list[Tensor], upstream: Sequence[Tensor], record: bool
-) -> list[Tensor]:
-    """The gradients of Σ ⟨output, upstream⟩ by the leaves; zeros where there is no dependence."""
-    pairs = [(y, g) for y, g in zip(_outputs(fn, arguments), upstream, strict=True) if y.requires_grad]
-    if not pairs:
-        return [zeros_like(x) for x in leaves]
-    ys, gs = zip(*pairs, strict=True)
-    found = grad(ys, leaves, gs, create_graph=record, allow_unused=True)
-    return [zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
+class _HandWritten:
+    """The engine that a function and its backward pass are together. It computes with arrays."""
+
+    def __init__(self, backward: Callable[..., Any], inputs: Sequence[Any], aliasing: bool):
+        self.backward, self.inputs, self.aliasing = backward, [_array(x) for x in inputs], aliasing
+
+    def tensor(self, array: Array) -> Array:
+        return array
+
+    def array(self, x: Any) -> Array:
+        return x if is_cupy(x) else np.asarray(x)
+
+    def vjp(self, fn: Callable[..., Any], xs: Sequence[Array]) -> tuple[list[Array], Pull]:
+        result = fn(*xs)
+        several = isinstance(result, (list, tuple))
+
+        def pull(gs: Sequence[Array]) -> list[Array]:
+            parts = as_list(self.backward(tuple(gs) if several else gs[0], *_merge(self.inputs, xs)))
+            if len(parts) != len(self.inputs):
+                raise ValueError(f"check_vjp: got {len(parts)} gradients from vjp for {len(self.inputs)} inputs")
+            return [part for part, x in zip(parts, self.inputs, strict=True) if _is_float(x)]
+
+        return [self.array(y) for y in as_list(result)], pull
 
 
-def _gradient(fn: Callable[..., Any], count: int, params: Sequence[Tensor]) -> Callable[..., list[Tensor]]:
-    """The gradient as a function of the inputs, which are so many, and of the upstream gradients behind them."""
-
-    def gradient(*arguments: Tensor) -> list[Tensor]:
-        leaves = [*(x for x in arguments[:count] if x.requires_grad), *params]
-        return _pull(fn, arguments[:count], leaves, arguments[count:], True)
-
-    return gradient
-
-
-def _slopes(
-    fn: Callable[..., Any],
-    arguments: list[Tensor],
-    upstream: list[Tensor],
-    x: Tensor,
-    g: np.ndarray[Any, Any],
-    eps: float,
-    rng: np.random.Generator,
-) -> Iterator[tuple[str, float, float]]:
-    """Places in x, and what the slope there is: by the gradient g, and by the values on both sides."""
-    array, point = x.data, to_backend(x.data, "numpy")
-    scale = np.maximum(1, np.abs(point))
-
-    def value(point: np.ndarray[Any, Any]) -> float:
-        x.data = to_backend(point, x.backend)
-        try:
-            return sum(float((y.data * g.data).sum()) for y, g in zip(_outputs(fn, arguments), upstream, strict=True))
-        finally:
-            x.data = array
-
-    def slope(step: np.ndarray[Any, Any]) -> float:
-        return (value(point + eps * step) - value(point - eps * step)) / (2 * eps)
-
-    if x.numel() > FULL:
-        for k in range(DIRECTIONS):
-            step = rng.standard_normal(x.shape) * scale
-            yield f"direction {k}", float(np.sum(g * step)), slope(step)
-    else:
-        for index in np.ndindex(x.shape):
-            step = np.zeros(x.shape)
-            step[index] = scale[index]
-            yield str(index), float(g[index]), slope(step) / float(scale[index])
+def _check(function: Function, order: int, settings: Settings, rng: np.random.Generator) -> Report:
+    name = function.name
+    rows: list[Row] = []
+    faults: list[Fault] = []
+    for _ in range(order):
+        trial = Trial(function, rng)
+        faults = broken_laws(trial)
+        if not {"finite", "shape"} & {fault.law for fault in faults}:
+            more_rows, more_faults = _compare(function, trial, settings, rng)
+            rows, faults = rows + more_rows, more_faults + faults
+        if faults:
+            break
+        function = function.gradient(trial.upstream)
+    return Report(name, function.source, tuple(rows), tuple(faults))
 
 
-def _name(fn: Callable[..., Any], arguments: list[Tensor]) -> str:
-    """The function's name or, if it has none, that of the op it ends with."""
-    name = getattr(fn, "__name__", type(fn).__name__)
-    nodes = [y.node for y in _outputs(fn, arguments) if y.node is not None]
-    return nodes[0].name if name == "<lambda>" and nodes else name
+def _compare(
+    function: Function, trial: Trial, settings: Settings, rng: np.random.Generator
+) -> tuple[list[Row], list[Fault]]:
+    """The gradient by every input beside the slopes."""
+    outputs = sum(y.size for y in trial.values)
+    found = jacobian(trial, settings.one_by_one(outputs))
+    probes = [Probe(function, k, found, settings, rng) for k, x in enumerate(function.points) if x.size and outputs]
+    findings = [compare(probe, settings.one_by_one(probe.point.size)) for probe in probes]
+    faults = []
+    for one in findings:
+        if not one.ok:
+            faults.append(slope_fault(one, trial, [other for other in findings if other is not one]))
+        elif one.kinks and (settings.kinks == "error" or not one.judged):
+            faults.append(kink_fault(one))
+    return [one.row() for one in findings], faults
 
 
-def _leaf(x: Any, backend: str | None = None) -> Tensor:
-    """A copy of an input: if it is of floating point, as a leaf in float64."""
-    copy = tensor(x, backend=backend)
-    return copy.to(np.float64).requires_grad_() if copy.dtype.kind == "f" else copy
+def _function(fn: Callable[..., Any], inputs: Sequence[Any], params: Sequence[Tensor], engine: Engine) -> Function:
+    """The function of the inputs of floating point, and the parameters, alone."""
+    arrays = [_array(x, engine) for x in inputs]
+    count = sum(map(_is_float, arrays))
+    others = [x if x is None or _is_float(x) else engine.tensor(x) for x in arrays]
+
+    def call(*args: Any) -> Any:
+        for param, value in zip(params, args[count:], strict=True):
+            param.data, param.node, param.memory = value.data, value.node, value.memory
+        return fn(*_merge(others, args[:count]))
+
+    labels = [f"input {k}" for k, x in enumerate(arrays) if _is_float(x)] + [f"param {k}" for k in range(len(params))]
+    points = [*filter(_is_float, arrays), *(param.data for param in params)]
+    if not points:
+        found = ", ".join(type(x).__name__ if x is None else str(x.dtype) for x in arrays)
+        raise ValueError(f"gradcheck: needs inputs of floating point or params, got {found or 'none'}")
+    name, source = describe(fn)
+    return Function(engine, call, name, source, tuple(labels), tuple(points))
 
 
-def _outputs(fn: Callable[..., Any], arguments: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors of floating point that the function returns."""
-    result = fn(*arguments)
-    return [y for y in ([result] if isinstance(result, Tensor) else result) if y.dtype.kind == "f"]
+@contextlib.contextmanager
+def _substitutable(params: Sequence[Tensor]) -> Iterator[None]:
+    """Within this context other tensors may stand in for the parameters; afterwards they are themselves again."""
+    kept = [(param, param.data, param.node, param.memory) for param in params]
+    try:
+        yield
+    finally:
+        for param, data, node, memory in kept:
+            param.data, param.node, param.memory = data, node, memory
+
+
+def _moved(function: Function, rng: np.random.Generator) -> Function:
+    """The function at a point nearby."""
+
+    def moved(point: Array) -> Array:
+        size = float(np.sqrt(np.mean(host(point) ** 2))) or 1.0
+        step = 0.01 * size * rng.uniform(0.5, 1, point.shape) * rng.choice([-1, 1], point.shape)
+        return point + array_module(point).asarray(step.astype(point.dtype))
+
+    return dataclasses.replace(
+        function, points=tuple(moved(point) if point.size else point for point in function.points)
+    )
+
+
+def _merge(arguments: Sequence[Any], floats: Sequence[Any]) -> list[Any]:
+    """The arguments with those of floating point replaced."""
+    rest = iter(floats)
+    return [next(rest) if _is_float(x) else x for x in arguments]
+
+
+def _array(x: Any, engine: Engine | None = None) -> Any:
+    """The array of an input; None stays None."""
+    if isinstance(x, Tensor):
+        return x.data
+    if x is None or isinstance(x, np.ndarray) or is_cupy(x):
+        return x
+    return engine.array(x) if engine and hasattr(x, "dtype") and not isinstance(x, np.generic) else np.asarray(x)
+
+
+def _is_float(x: Any) -> bool:
+    return x is not None and getattr(x, "dtype", None) is not None and np.dtype(x.dtype).kind == "f"

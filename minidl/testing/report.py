@@ -1,4 +1,4 @@
-"""What a check found, in a form to read and to raise."""
+"""What a check found, in a form to read, to raise and to ask."""
 
 from __future__ import annotations
 
@@ -6,45 +6,94 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The worst place in the gradient of one input: an index or, in a large input, one of the random directions."""
+class Row:
+    """The worst place in the gradient of one input, of all that were looked at.
+
+    A place is an index, or one of the random directions. At a kink there are two slopes, to the left and to the right,
+    and the gradient is right if it lies between; in a random direction through several kinks it cannot be judged.
+    """
 
     function: str
     input: str
+    shape: tuple[int, ...]
     place: str
+    output: str  # from which the gradient comes: one of them, or a random sum
     analytic: float
     numeric: float
     tolerance: float
+    ok: bool
+    looked_at: str  # "12 elements", "8 directions"
+    kink: tuple[float, float] | None = None
+    kinks: int = 0  # how many of the places are
 
     @property
-    def excess(self) -> float:
-        return abs(self.analytic - self.numeric) - self.tolerance
+    def error(self) -> float:
+        """Relative to the larger of both."""
+        return abs(self.analytic - self.numeric) / (max(abs(self.analytic), abs(self.numeric)) or 1)
 
     @property
-    def ok(self) -> bool:
-        return self.excess <= 0  # a NaN is not
+    def verdict(self) -> str:
+        return "WRONG" if not self.ok else "kink" if self.kink else "ok"
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row as a table shows it."""
+        numeric = f"{self.kink[0]:.6g} | {self.kink[1]:.6g}" if self.kink else f"{self.numeric:.9g}"
+        error = "" if self.kink else f"{self.error:.1e}"
+        by = f"{self.input} {self.shape}"
+        return self.verdict, self.function, by, self.looked_at, self.place, f"{self.analytic:.9g}", numeric, error
+
+
+HEADER = ("", "function", "by", "looked at", "worst at", "analytic", "numeric", "error")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A law that is broken, how, and a guess at the usual cause, if there is one."""
+
+    law: str
+    message: str
+    guess: str = ""
 
     def __str__(self) -> str:
-        error = abs(self.analytic - self.numeric) / (max(abs(self.analytic), abs(self.numeric)) or 1)
-        return (
-            f"{'ok   ' if self.ok else 'WRONG'} {self.function}: {self.input} at {self.place}: "
-            f"analytic {self.analytic:.9g}, numeric {self.numeric:.9g}, relative error {error:.1e}"
-        )
+        return f"{self.law}: {self.message}" + (f"\n    {self.guess}" if self.guess else "")
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `gradcheck` found: a line for each input of the function, then for those of its gradient, and so on."""
+    """What was found of a function: a row for each input, then for those of its gradient, and so on; and the faults.
 
-    comparisons: tuple[Comparison, ...]
+    `broken` names the laws that do not hold: "slope" where gradients are not the slopes of the values, or one of those
+    in `minidl.testing.pullback`. Printed, a report is a table.
+    """
+
+    function: str
+    source: str
+    rows: tuple[Row, ...]
+    faults: tuple[Fault, ...]
 
     @property
     def ok(self) -> bool:
-        return all(comparison.ok for comparison in self.comparisons)
+        return not self.faults
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(fault.law for fault in self.faults))
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.comparisons))
+        where = f" ({self.source})" if self.source else ""
+        title = f"gradients of {self.function}{where}: {'all right' if self.ok else 'WRONG'}"
+        table = [HEADER, *(row.cells for row in self.rows)] if self.rows else []
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+        ]
+        return "\n".join([title, *lines, *map(str, self.faults)])
 
 
 class GradientError(AssertionError):
-    """A gradient is wrong, or computing it broke a rule."""
+    """A gradient is wrong, or computing it broke a law. `report` has the details."""
+
+    def __init__(self, report: Report):
+        super().__init__(f"gradcheck: {report}")
+        self.report = report

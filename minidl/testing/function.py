@@ -1,0 +1,84 @@
+"""A function at a point, which is what is checked: its values, its gradients, and its gradient as a function again."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl.backend import Array, name_of, to_backend
+from minidl.testing.engine import Engine, Pull, as_list
+
+Host = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of an engine's tensors, and the arrays, all of floating point, at which to look at it."""
+
+    engine: Engine
+    call: Callable[..., Any]
+    name: str
+    source: str  # file and line
+    labels: tuple[str, ...]  # of the inputs
+    points: tuple[Array, ...]
+
+    def vjp(self) -> tuple[list[Any], list[Any], Pull]:
+        """The inputs as new tensors, the outputs, and the pullback."""
+        xs = [self.engine.tensor(point.copy(order="K")) for point in self.points]
+        ys, pull = self.engine.vjp(self.call, xs)
+
+        def checked_pull(gs: Sequence[Any]) -> Sequence[Any]:
+            parts = as_list(pull(gs))
+            if len(parts) != len(xs):
+                raise ValueError(f"{self.name}: the pullback returned {len(parts)} gradients for {len(xs)} inputs")
+            return parts
+
+        return xs, ys, checked_pull
+
+    def moving(self, index: int) -> Callable[[Host], Host]:
+        """The values, flat, as a function of one input alone, in float64, or in complex128 if that is what comes in."""
+        fixed = [self._exact(point) for point in self.points]
+
+        def values(point: Host) -> Host:
+            moved = self.engine.tensor(to_backend(point, name_of(self.points[index])))
+            ys = as_list(self.call(*fixed[:index], moved, *fixed[index + 1 :]))
+            arrays = [to_backend(self.engine.array(y), "numpy") for y in ys]
+            flat = [array.ravel() for array in arrays if array.dtype.kind in "fc"]
+            return np.concatenate(flat) if flat else np.zeros(0)
+
+        return values
+
+    def gradient(self, upstream: Sequence[Array]) -> Function:
+        """The gradient as a function of the inputs and of the upstream gradients, which are further inputs."""
+        count = len(self.points)
+
+        def gradient(*args: Any) -> Sequence[Any]:
+            return self.engine.vjp(self.call, args[:count])[1](args[count:])
+
+        labels = (*self.labels, *(f"upstream {k}" for k in range(len(upstream))))
+        return Function(
+            self.engine, gradient, f"gradient of {self.name}", self.source, labels, (*self.points, *upstream)
+        )
+
+    def _exact(self, point: Array) -> Any:
+        return self.engine.tensor(point.astype(np.float64, order="K"))
+
+
+def describe(fn: Callable[..., Any]) -> tuple[str, str]:
+    """A function's name and where it is defined: "gate", "net.py:12"; for an object, those of its class."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    name = getattr(fn, "__name__", type(fn).__name__)
+    code = inspect.unwrap(fn if hasattr(fn, "__name__") else getattr(type(fn), "forward", type(fn).__call__))
+    try:
+        file, line = Path(inspect.getsourcefile(code) or ""), code.__code__.co_firstlineno
+    except (AttributeError, TypeError):  # written in C
+        return name, ""
+    here = Path.cwd()
+    return name, f"{file.relative_to(here) if file.is_relative_to(here) else file}:{line}"

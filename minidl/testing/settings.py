@@ -1,0 +1,58 @@
+"""How closely to look: what `gradcheck` can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from minidl.testing.difference import COMPLEX_STEP, STEP, Tolerance
+
+EACH = 128  # up to so many elements are looked at one by one
+
+TOLERANCES = {8: Tolerance(1e-6, 1e-10), 4: Tolerance(1e-4, 1e-5), 2: Tolerance(1e-2, 1e-3)}
+"""By the bytes of a number. Measured slopes are good to about 1e-10, so in float32 the gradient's rounding decides."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of `gradcheck`, checked; None stands for the default."""
+
+    mode: str
+    directions: int
+    eps: float | None
+    rtol: float | None
+    atol: float | None
+    kinks: str
+
+    def __post_init__(self) -> None:
+        for option, known in {
+            "mode": ("auto", "full", "project", "complex"),
+            "kinks": ("detect", "resample", "error"),
+        }.items():
+            if (got := getattr(self, option)) not in known:
+                raise ValueError(f"gradcheck: {option} must be one of {', '.join(map(repr, known))}, got {got!r}")
+        if self.directions < 2:
+            raise ValueError(
+                f"gradcheck: a single direction may miss an error: directions must be at least 2, got {self.directions}"
+            )
+        for option in ("eps", "rtol", "atol"):
+            if (number := getattr(self, option)) is not None and not number >= (option == "eps") * 1e-300:
+                raise ValueError(f"gradcheck: {option} must be positive, got {number}")
+
+    @property
+    def step(self) -> float:
+        """Relative to the size of the input."""
+        return self.eps or (COMPLEX_STEP if self.mode == "complex" else STEP)
+
+    def one_by_one(self, size: int) -> bool:
+        """Whether so many elements are looked at one by one, or all together in random directions."""
+        return self.mode == "full" or size <= (self.directions if self.mode == "project" else EACH)
+
+    def tolerance(self, dtypes: Iterable[np.dtype[np.floating]]) -> Tolerance:
+        """That of the coarsest type."""
+        default = TOLERANCES.get(min(dtype.itemsize for dtype in dtypes), TOLERANCES[8])
+        return Tolerance(
+            default.rtol if self.rtol is None else self.rtol, default.atol if self.atol is None else self.atol
+        )
