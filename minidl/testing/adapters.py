@@ -42,10 +42,10 @@ class PyTorch:
             record = any(x.requires_grad for x in (*xs, *gs))
             pairs = [(y, g) for y, g in zip(ys, gs, strict=True) if y.requires_grad]
             if not pairs:
-                return [None] * len(leaves)
+                return [self.torch.zeros_like(x) for x in leaves]
             outputs, upstream = zip(*pairs, strict=True)
             return self.torch.autograd.grad(
-                outputs, leaves, upstream, retain_graph=True, create_graph=record, allow_unused=True
+                outputs, leaves, upstream, retain_graph=True, create_graph=record, materialize_grads=True
             )
 
         return ys, pull
@@ -75,10 +75,10 @@ class Autograd:
             ys = [y for y in ys if np.asarray(tracer.getval(y)).dtype.kind == "f"]
             end = self.autograd.builtins.tuple(ys)
         if not tracer.isbox(end) or end._trace != trace:  # nothing in it depends on the inputs
-            return ys, lambda gs: [None] * len(roots)
+            return ys, lambda gs: [np.zeros_like(tracer.getval(x)) for x in xs]
 
         def pull(gs: Sequence[Any]) -> list[Any]:
-            found: list[Any] = [None] * len(roots)
+            found = [np.zeros_like(tracer.getval(x)) for x in xs]
             for i, root in enumerate(roots):
                 root.vjp = functools.partial(_keep, found, i)
             core.backward_pass(tuple(gs), end._node)
