@@ -30,8 +30,10 @@ class Look(NamedTuple):
     def severity(self) -> Host:
         """How far off each is, in tolerances; infinite for NaN."""
         low, high = self.slopes.range
-        off = np.maximum(np.maximum(self.expected - high, low - self.expected), 0) / self.slopes.tolerance
-        return np.where(self.judged, np.where(np.isnan(off), np.inf, off), 0.0)
+        off = np.maximum(np.maximum(self.expected - high, low - self.expected), 0)
+        with np.errstate(all="ignore"):
+            relative = np.where(off == 0, 0, off / self.slopes.tolerance)
+        return np.where(self.judged, np.where(np.isnan(relative), np.inf, relative), 0.0)
 
 
 class Probe:
@@ -72,7 +74,8 @@ class Probe:
 
         In a `mixed` direction, or for a sum of outputs, kinks add up: then the slopes to both sides are no bounds.
         """
-        expected = self.gradients @ direction.ravel()
+        with np.errstate(invalid="ignore"):  # a gradient may be infinite: that is found below
+            expected = self.gradients @ direction.ravel()
         line = self._line(direction)
         if self.settings.mode == "complex":
             slopes = complex_step(line, self.settings.step * scale, expected, self.tolerance)

@@ -164,9 +164,9 @@ def _factors(case: Case) -> str | None:
     ratio = case.analytic / case.numeric
     for axis, length in enumerate(ratio.shape):
         others = tuple(i for i in range(ratio.ndim) if i != axis)
-        if 1 < length <= 16 and ratio.size > length and case.explains(ratio, ratio.mean(others, keepdims=True)):
-            shown = ", ".join(f"{factor:.4g}" for factor in ratio.mean(others))
-            return f"off by a factor for each place along axis {axis}: {shown}"
+        factors = ratio.mean(others, keepdims=True)
+        if 1 < length <= 16 and ratio.size > length and case.explains(case.analytic, factors * case.numeric):
+            return f"off by a factor for each place along axis {axis}: {', '.join(f'{x:.4g}' for x in factors.flat)}"
     return None
 
 

@@ -84,7 +84,10 @@ def differences(
     start, h = line(0), step
     found = _five_points(line, start, h, noise, expected, tolerance)
     before, unsettled = found, ~(found.smooth & found.agree(expected))
-    while unsettled.any() and h > LAST * scale * (1 if np.isfinite(before.slope[unsettled]).all() else LAST):
+    last = LAST * scale
+    while unsettled.any() and h > max(last, 1e-300):
+        if not np.isfinite(before.slope[unsettled]).all():
+            last = h * LAST / STEP  # out of the domain: all the steps are still to come
         h /= SHRINK
         now = _five_points(line, start, h, noise, expected, tolerance)
         stays = np.where(now.smooth, now.near(before, "slope"), now.near(before, "left") & now.near(before, "right"))

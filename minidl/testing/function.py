@@ -31,10 +31,12 @@ class Function:
     def vjp(self) -> tuple[list[Any], list[Any], Pull]:
         """The inputs as new tensors, the outputs, and the pullback."""
         xs = [self.engine.tensor(point.copy(order="K")) for point in self.points]
-        ys, pull = self.engine.vjp(self.call, xs)
+        with np.errstate(all="ignore"):  # what is not finite will be a fault in the report
+            ys, pull = self.engine.vjp(self.call, xs)
 
         def checked_pull(gs: Sequence[Any]) -> Sequence[Any]:
-            parts = as_list(pull(gs))
+            with np.errstate(all="ignore"):
+                parts = as_list(pull(gs))
             if len(parts) != len(xs):
                 raise ValueError(f"{self.name}: the pullback returned {len(parts)} gradients for {len(xs)} inputs")
             return parts
@@ -50,6 +52,10 @@ class Function:
             ys = as_list(self.call(*fixed[:index], moved, *fixed[index + 1 :]))
             arrays = [to_backend(self.engine.array(y), "numpy") for y in ys]
             flat = [array.ravel() for array in arrays if array.dtype.kind in "fc"]
+            if point.dtype.kind == "c" and any(array.dtype.kind != "c" for array in flat):
+                raise ValueError(
+                    f"gradcheck: mode 'complex': {self.name} returns real numbers for complex ones: use another"
+                )
             return np.concatenate(flat) if flat else np.zeros(0)
 
         return values

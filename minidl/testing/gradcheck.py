@@ -56,7 +56,7 @@ def gradcheck(
         order: 2 checks the gradient of the gradient as well, and so on.
         mode: "full" looks at every element of every input and output, "project" at random sums and directions; "auto"
             chooses by size; "complex" is "auto" with complex steps, exact to rounding, where fn takes complex numbers
-            and is analytic.
+            and is analytic (of order 1: slopes of gradients are differences).
         directions: how many random directions to look in at a large input.
         eps: the first step, relative to the size of the input; smaller ones follow where it does not settle.
         rtol, atol: |gradient - slope| may be atol + rtol · the larger of both, where atol is multiplied by the largest
@@ -68,6 +68,10 @@ def gradcheck(
         raise_exception: whether to raise a GradientError, which has the report, or to return the report anyway.
     """
     settings = Settings(mode, directions, eps, rtol, atol, kinks)
+    if order < 1:
+        raise ValueError(f"gradcheck: order must be at least 1, got {order}")
+    if not all(isinstance(param, Tensor) for param in params):
+        raise TypeError("gradcheck: params must be minidl tensors: those of another engine go with the inputs")
     rng = np.random.default_rng(seed)
     with _substitutable(params):
         function = _function(fn, inputs, params, engine or Minidl())
@@ -124,6 +128,8 @@ def _check(function: Function, order: int, settings: Settings, rng: np.random.Ge
     faults: list[Fault] = []
     for _ in range(order):
         trial = Trial(function, rng)
+        if not trial.values:
+            raise ValueError(f"gradcheck: {function.name} returns nothing of floating point")
         faults = broken_laws(trial)
         if not {"finite", "shape"} & {fault.law for fault in faults}:
             more_rows, more_faults = _compare(function, trial, settings, rng)
@@ -131,6 +137,7 @@ def _check(function: Function, order: int, settings: Settings, rng: np.random.Ge
         if faults:
             break
         function = function.gradient(trial.upstream)
+        settings = settings.for_gradients()
     return Report(name, function.source, tuple(rows), tuple(faults))
 
 

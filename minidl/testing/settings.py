@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,14 +37,20 @@ class Settings:
             raise ValueError(
                 f"gradcheck: a single direction may miss an error: directions must be at least 2, got {self.directions}"
             )
-        for option in ("eps", "rtol", "atol"):
-            if (number := getattr(self, option)) is not None and not number >= (option == "eps") * 1e-300:
-                raise ValueError(f"gradcheck: {option} must be positive, got {number}")
+        if self.eps is not None and not self.eps > 0:
+            raise ValueError(f"gradcheck: eps must be positive, got {self.eps}")
+        for option in ("rtol", "atol"):
+            if (number := getattr(self, option)) is not None and not number >= 0:
+                raise ValueError(f"gradcheck: {option} must not be negative, got {number}")
 
     @property
     def step(self) -> float:
         """Relative to the size of the input."""
         return self.eps or (COMPLEX_STEP if self.mode == "complex" else STEP)
+
+    def for_gradients(self) -> Settings:
+        """What to do with a function's gradient: engines differentiate real numbers, and not complex ones."""
+        return replace(self, mode="auto", eps=None) if self.mode == "complex" else self
 
     def one_by_one(self, size: int) -> bool:
         """Whether so many elements are looked at one by one, or all together in random directions."""
