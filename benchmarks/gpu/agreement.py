@@ -116,14 +116,11 @@ def _poisoned(call: Call, table: Any, arrays: Sequence[Array]) -> list[Host]:
 
 # ------------------------------------------------------------------------------------------------- ops and functions
 def stage_ops(device: Device) -> Iterator[Table | Problem]:
-    """Every op of the tests' table of samples, and every function: values and first and second derivatives."""
+    """Every op, function and layer of the tests' tables of samples: values and first and second derivatives."""
     try:
-        from tests.nn.functional.test_gradient import CASES
-        from tests.ops.table import SAMPLES
+        from tests.table import SAMPLES
     except ImportError as missing:
         raise MissingError(f"it needs the tests and what they import: {missing}") from missing
-    samples = [(sample.op, str(sample), sample.apply, sample.arrays(), sample.order) for sample in SAMPLES]
-    samples += [(name, name, function, arrays, 2) for name, (function, arrays) in CASES.items()]
     table = Table(
         "ops and functions",
         ["op", "samples", *COLUMNS],
@@ -131,21 +128,21 @@ def stage_ops(device: Device) -> Iterator[Table | Problem]:
     )
     rows: dict[str, dict[str, Any]] = {}
     failures = 0
-    for count, (op, label, function, arrays, order) in enumerate(samples[:: 40 if device.quick else 1]):
+    for count, sample in enumerate(SAMPLES[:: 40 if device.quick else 1]):
         if device.left() < 0 or failures >= 20:
             why = "time was up (what is compiled by now is kept: run it again)" if failures < 20 else "it was given up"
-            yield Problem(f"after {count} of {len(samples)} samples {why}")
+            yield Problem(f"after {count} of {len(SAMPLES)} samples {why}")
             break
-        row = rows.setdefault(op, {"op": op, "samples": 0, **dict.fromkeys(COLUMNS)})
+        row = rows.setdefault(sample.name, {"op": sample.name, "samples": 0, **dict.fromkeys(COLUMNS)})
         row["samples"] += 1
         try:
-            for column, found in _errors(device, function, arrays, order):
+            for column, found in _errors(device, sample.apply, sample.arrays(), sample.order):
                 row[column] = max(found, row[column] or 0.0)
                 if not found <= TOLERANCE["float32" if "float32" in column else "float64"]:
-                    yield Problem(f"{label}: the error of the {column} is {found:.2g}")
+                    yield Problem(f"{sample}: the error of the {column} is {found:.2g}")
         except Exception as failure:  # the others are worth trying
             failures += 1
-            yield Problem(f"{label}: {type(failure).__name__}: {failure}")
+            yield Problem(f"{sample}: {type(failure).__name__}: {failure}")
         table.rows = [list(row.values()) for row in rows.values()]
         if count % 20 == 0:
             yield table

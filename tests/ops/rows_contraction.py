@@ -3,7 +3,7 @@
 import numpy as np
 
 from minidl import ops
-from tests.ops.sample import linear, row
+from tests.row import linear, row
 
 MATRICES = [
     [(2, 3), (3, 2)],
@@ -87,13 +87,16 @@ def einsum(*operands, subscripts):
 
 
 ROWS = [
-    *(row("matmul", shapes, np.matmul) for shapes in MATRICES),
-    row("matmul", [(2, 2), (2, 2)], np.matmul, order=3),
+    *(row(ops.matmul, shapes, np.matmul) for shapes in MATRICES),
+    row(ops.matmul, [(2, 2), (2, 2)], np.matmul, order=3),
     *(
-        row("einsum", shapes, lambda *xs, subscripts: np.einsum(subscripts, *xs), subscripts=subscripts, call=einsum)
+        row(ops.einsum, shapes, lambda *xs, subscripts: np.einsum(subscripts, *xs), subscripts=subscripts, call=einsum)
         for subscripts, shapes in SUMS
     ),
-    *(linear("im2col", [(1, 2, 4, 5)], im2col, *window) for window in WINDOWS),
-    *(linear("col2im", [im2col(np.empty((1, 1, 4, 5)), *window).shape], col2im, (4, 5), *window) for window in WINDOWS),
-    linear("im2col", [(0, 2, 4, 5)], im2col, *WINDOWS[1]),
+    *(linear(ops.im2col, [(1, 2, 4, 5)], im2col, *window) for window in WINDOWS),
+    *(
+        linear(ops.col2im, [im2col(np.empty((1, 1, 4, 5)), *window).shape], col2im, (4, 5), *window)
+        for window in WINDOWS
+    ),
+    linear(ops.im2col, [(0, 2, 4, 5)], im2col, *WINDOWS[1]),
 ]

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from minidl import tensor
-from tests.ops.sample import linear
+from minidl import ops, tensor
+from tests.row import linear
 
 SIMPLE = [
     ((4, 3), 1),
@@ -67,8 +67,8 @@ def placed(x, index, shape):
 def at(shape, index):
     """Samples of picking at an index and of putting back there."""
     return [
-        linear("getitem", [shape], lambda x, index: x[index], index),
-        linear("put", [np.empty(shape)[index].shape], placed, index, shape),
+        linear(ops.getitem, [shape], lambda x, index: x[index], index),
+        linear(ops.put, [np.empty(shape)[index].shape], placed, index, shape),
     ]
 
 
@@ -76,7 +76,7 @@ ROWS = [
     *(sample for shape, index in [*SIMPLE, *ADVANCED] for sample in at(shape, index)),
     *(
         linear(
-            "getitem",
+            ops.getitem,
             [shape],
             lambda x, index: x[index],
             index,
@@ -84,8 +84,8 @@ ROWS = [
         )
         for shape, index in ADVANCED
     ),
-    linear("take_along_axis", [(2, 3)], np.take_along_axis, COLUMNS, 1),
-    linear("take_along_axis", [(2, 3)], np.take_along_axis, COLUMNS[:1], -1),
-    linear("take_along_axis", [(3, 4)], np.take_along_axis, COLUMNS, 0),
-    linear("take_along_axis", [(3,)], np.take_along_axis, COLUMNS[0], 0),
+    linear(ops.take_along_axis, [(2, 3)], np.take_along_axis, COLUMNS, 1),
+    linear(ops.take_along_axis, [(2, 3)], np.take_along_axis, COLUMNS[:1], -1),
+    linear(ops.take_along_axis, [(3, 4)], np.take_along_axis, COLUMNS, 0),
+    linear(ops.take_along_axis, [(3,)], np.take_along_axis, COLUMNS[0], 0),
 ]

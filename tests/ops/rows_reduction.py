@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from tests.ops.sample import linear, row
+from minidl import ops
+from tests.row import linear, row
 
 AXES = [None, 0, -1, (0, 2), (1, -1), (-3, 1, 2), ()]
 AVERAGED = [{}, {"axis": 0}, {"axis": (0, -1)}, {"axis": -1, "keepdims": True}, {"axis": (0, 1, 2), "keepdims": True}]
+STEPS = [(ops.argmax, np.argmax), (ops.argmin, np.argmin), (ops.all, np.all), (ops.any, np.any)]  # have no slope
 ALONG = [{}, {"axis": 0}, {"axis": -1}, {"axis": 1, "keepdims": True}]
 
 
@@ -38,29 +40,27 @@ def values_and_indices(values, indices):
 def over(axis, keepdims):
     """Samples of the ops for which an axis may be None, a number or several."""
     return [
-        linear("sum", [(3, 2, 2)], np.sum, axis=axis, keepdims=keepdims),
-        row("amax", [(3, 2, 2)], np.max, axis=axis, keepdims=keepdims),
-        row("amin", [(3, 2, 2)], np.min, axis=axis, keepdims=keepdims),
-        row("logsumexp", [(3, 2, 2)], logsumexp, axis=axis, keepdims=keepdims, order=3),
+        linear(ops.sum, [(3, 2, 2)], np.sum, axis=axis, keepdims=keepdims),
+        row(ops.amax, [(3, 2, 2)], np.max, axis=axis, keepdims=keepdims),
+        row(ops.amin, [(3, 2, 2)], np.min, axis=axis, keepdims=keepdims),
+        row(ops.logsumexp, [(3, 2, 2)], logsumexp, axis=axis, keepdims=keepdims, order=3),
     ]
 
 
 ROWS = [
     *(sample for axis in AXES for keepdims in (False, True) for sample in over(axis, keepdims)),
-    *(linear("sum", [shape], np.sum, axis) for shape, axis in [((), None), ((0, 2), 0), ((0, 2), 1)]),
-    *(linear("mean", [(3, 2, 2)], np.mean, **named) for named in AVERAGED),
-    linear("mean", [()], np.mean),
-    *(row("var", [(3, 2, 2)], var, correction=k, **named) for named in AVERAGED for k in (0, 1)),
-    *(row("std", [(3, 2, 2)], std, correction=k, **named) for named in AVERAGED for k in (0, 0.5)),
-    row("var", [(2, 3)], var),
-    row("std", [(2, 3)], std),
-    *(row("amax", [shape], np.max, axis) for shape, axis in [((), None), ((0, 2), 1), ((3, 0), 0)]),
-    *(row("amin", [shape], np.min, axis) for shape, axis in [((), None), ((0, 2), 1), ((3, 0), 0)]),
-    *(row("max", [(3, 4)], values_and_indices(np.max, np.argmax), **named) for named in ALONG),
-    *(row("min", [(3, 4)], values_and_indices(np.min, np.argmin), **named) for named in ALONG),
-    *(row("argmax", [(3, 4)], np.argmax, **named) for named in ALONG),
-    *(row(name, [(3, 4)], getattr(np, name), **named) for name in ("all", "any") for named in ALONG),
-    *(row("argmin", [(3, 4)], np.argmin, **named) for named in ALONG),
-    row("logsumexp", [(2, 2)], lambda x, axis: 1000 + logsumexp(x - 1000, axis), 1, low=998, high=1002),
-    row("logsumexp", [(2, 2)], lambda x, axis: logsumexp(x + 1000, axis) - 1000, 1, low=-1002, high=-998),
+    *(linear(ops.sum, [shape], np.sum, axis) for shape, axis in [((), None), ((0, 2), 0), ((0, 2), 1)]),
+    *(linear(ops.mean, [(3, 2, 2)], np.mean, **named) for named in AVERAGED),
+    linear(ops.mean, [()], np.mean),
+    *(row(ops.var, [(3, 2, 2)], var, correction=k, **named) for named in AVERAGED for k in (0, 1)),
+    *(row(ops.std, [(3, 2, 2)], std, correction=k, **named) for named in AVERAGED for k in (0, 0.5)),
+    row(ops.var, [(2, 3)], var),
+    row(ops.std, [(2, 3)], std),
+    *(row(ops.amax, [shape], np.max, axis) for shape, axis in [((), None), ((0, 2), 1), ((3, 0), 0)]),
+    *(row(ops.amin, [shape], np.min, axis) for shape, axis in [((), None), ((0, 2), 1), ((3, 0), 0)]),
+    *(row(ops.max, [(3, 4)], values_and_indices(np.max, np.argmax), **named) for named in ALONG),
+    *(row(ops.min, [(3, 4)], values_and_indices(np.min, np.argmin), **named) for named in ALONG),
+    *(row(op, [(3, 4)], oracle, order=0, **named) for op, oracle in STEPS for named in ALONG),
+    row(ops.logsumexp, [(2, 2)], lambda x, axis: 1000 + logsumexp(x - 1000, axis), 1, low=998, high=1002),
+    row(ops.logsumexp, [(2, 2)], lambda x, axis: logsumexp(x + 1000, axis) - 1000, 1, low=-1002, high=-998),
 ]
