@@ -97,7 +97,7 @@ class JAX:
 
     def tensor(self, array: Array) -> Any:
         x = self.jax.numpy.array(array)
-        if x.dtype != array.dtype:
+        if x.dtype != array.dtype and array.dtype.kind in "fc":
             raise TypeError(
                 f"JAX: made {x.dtype} of {array.dtype}, which is too coarse to compare with differences: "
                 'call jax.config.update("jax_enable_x64", True) before anything else'
@@ -130,6 +130,8 @@ class Scalars:
         self._busy = False
 
     def tensor(self, array: Array) -> Any:
+        if array.dtype.kind not in "fc":
+            return array
         if array.dtype.itemsize < 8:
             raise TypeError(f"Scalars: computes with Python's floats, which are float64; got {array.dtype}: convert it")
         return np.array([self.value(number) for number in array.ravel().tolist()], object).reshape(array.shape)[()]

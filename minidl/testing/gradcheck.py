@@ -114,7 +114,7 @@ class _HandWritten:
         several = isinstance(result, (list, tuple))
 
         def pull(gs: Sequence[Array]) -> list[Array]:
-            parts = as_list(self.backward(tuple(gs) if several else gs[0], *_merge(self.inputs, xs)))
+            parts = as_list(self.backward(tuple(gs) if several else gs[0], *_merge(self.inputs, self.inputs, xs)))
             if len(parts) != len(self.inputs):
                 raise ValueError(f"check_vjp: got {len(parts)} gradients from vjp for {len(self.inputs)} inputs")
             return [part for part, x in zip(parts, self.inputs, strict=True) if _is_float(x)]
@@ -167,7 +167,7 @@ def _function(fn: Callable[..., Any], inputs: Sequence[Any], params: Sequence[Te
     def call(*args: Any) -> Any:
         for param, value in zip(params, args[count:], strict=True):
             param.data, param.node, param.memory = value.data, value.node, value.memory
-        return fn(*_merge(others, args[:count]))
+        return fn(*_merge(arrays, others, args[:count]))
 
     labels = [f"input {k}" for k, x in enumerate(arrays) if _is_float(x)] + [f"param {k}" for k in range(len(params))]
     points = [*filter(_is_float, arrays), *(param.data for param in params)]
@@ -202,10 +202,10 @@ def _moved(function: Function, rng: np.random.Generator) -> Function:
     )
 
 
-def _merge(arguments: Sequence[Any], floats: Sequence[Any]) -> list[Any]:
-    """The arguments with those of floating point replaced."""
+def _merge(arrays: Sequence[Any], others: Sequence[Any], floats: Sequence[Any]) -> list[Any]:
+    """One for each array: the next of the floats if it is of floating point, else what stands for it in the others."""
     rest = iter(floats)
-    return [next(rest) if _is_float(x) else x for x in arguments]
+    return [next(rest) if _is_float(x) else other for x, other in zip(arrays, others, strict=True)]
 
 
 def _array(x: Any, engine: Engine | None = None) -> Any:
