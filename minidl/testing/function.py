@@ -81,10 +81,8 @@ def describe(fn: Callable[..., Any]) -> tuple[str, str]:
     while isinstance(fn, functools.partial):
         fn = fn.func
     name = getattr(fn, "__name__", type(fn).__name__)
-    code = inspect.unwrap(fn if hasattr(fn, "__name__") else getattr(type(fn), "forward", type(fn).__call__))
-    try:
-        file, line = Path(inspect.getsourcefile(code) or ""), code.__code__.co_firstlineno
-    except (AttributeError, TypeError):  # written in C
-        return name, ""
-    here = Path.cwd()
-    return name, f"{file.relative_to(here) if file.is_relative_to(here) else file}:{line}"
+    function = inspect.unwrap(fn if hasattr(fn, "__name__") else getattr(type(fn), "forward", type(fn).__call__))
+    if (code := getattr(function, "__code__", None)) is None:
+        return name, ""  # written in C
+    file, here = Path(code.co_filename), Path.cwd()
+    return name, f"{file.relative_to(here) if file.is_relative_to(here) else file}:{code.co_firstlineno}"

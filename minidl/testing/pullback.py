@@ -139,7 +139,7 @@ def _differing(trial: Trial, some: Sequence[Host], others: Sequence[Host]) -> It
 
 
 def _same(x: Host, y: Host, dtype: np.dtype[np.floating]) -> bool:
-    """Whether two arrays differ by rounding at most, in sums that may run in another order, and are finite alike."""
+    """Whether two arrays differ by rounding at most, in sums of numbers up to 1 or more, and are finite alike."""
     finite = np.isfinite(x) & np.isfinite(y)
-    allowed = 1000 * np.finfo(dtype).eps * max(np.abs(x[finite]).max(initial=0), np.abs(y[finite]).max(initial=0))
+    allowed = 1000 * np.finfo(dtype).eps * max(np.abs(x[finite]).max(initial=1), np.abs(y[finite]).max(initial=1))
     return np.array_equal(np.isfinite(x), np.isfinite(y)) and bool(np.all(np.abs(x[finite] - y[finite]) <= allowed))
