@@ -110,13 +110,15 @@ def test_a_checkout_has_each_class_of_the_zoo_once_whichever_name_comes_first(fi
     assert set(loaded) == {f"models.{p.stem}" for p in (CHECKOUT / "models").glob("[!_]*.py")}
 
 
-def test_every_module_but_the_cupy_kernels_imports_where_there_is_only_numpy(installed, tmp_path):
+def test_every_module_imports_where_there_is_only_numpy_but_the_kernels_for_cupy_and_what_hypothesis_draws(
+    installed, tmp_path
+):
     for name in ("numpy", "numpy.libs"):
         (tmp_path / name).symlink_to(Path(np.__file__).parents[1] / name)
     program = """if True:
         import importlib, pkgutil, minidl
         for module in pkgutil.walk_packages(minidl.__path__, "minidl."):
-            if not module.name.startswith("minidl.kernels.cupy"):
+            if not module.name.startswith(("minidl.kernels.cupy", "minidl.testing.strategies")):
                 importlib.import_module(module.name)"""
     python("-c", program, cwd=tmp_path, path=[installed, tmp_path], site_packages="")
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,9 @@ class Step:
     def width(self, given: Sequence[int]) -> int:
         """How many columns it makes of so many."""
         start, stop = self.columns
+        takes = 2 if self.op in ("add", "multiply") else max(len(given), 1) if self.op == "concatenate" else 1
+        if len(given) != takes:
+            raise ValueError(f"Graph: {self.op} takes {takes} tensor{'s' * (takes > 1)}, got {self.inputs}")
         if self.op in ("add", "multiply") and len({*given} - {1}) > 1:
             raise ValueError(f"Graph: {self.op} of tensors {self.inputs}, whose widths {given} do not broadcast")
         if self.op == "slice" and not 0 <= start < stop <= given[0]:
@@ -62,21 +64,17 @@ class Graph:
 
     leaves: tuple[int, ...]
     steps: tuple[Step, ...] = ()
+    widths: tuple[int, ...] = field(init=False, compare=False)  # of all tensors
 
     def __post_init__(self) -> None:
         if min(self.leaves, default=0) < 1:
             raise ValueError(f"Graph: expected one leaf or more, of one column or more, got widths {self.leaves}")
-        assert len(self.widths) == len(self)  # or a step takes what is not there
-
-    @cached_property
-    def widths(self) -> tuple[int, ...]:
-        """How many columns each tensor has."""
         widths = list(self.leaves)
         for step in self.steps:
-            if not step.inputs or not all(0 <= k < len(widths) for k in step.inputs):
+            if not all(0 <= k < len(widths) for k in step.inputs):
                 raise ValueError(f"Graph: {step.op} of tensors {step.inputs}, but there are {len(widths)} so far")
             widths.append(step.width([widths[k] for k in step.inputs]))
-        return tuple(widths)
+        object.__setattr__(self, "widths", tuple(widths))
 
     def __len__(self) -> int:
         return len(self.leaves) + len(self.steps)
