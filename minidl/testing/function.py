@@ -76,12 +76,16 @@ class Function:
         return self.engine.tensor(point.astype(np.float64, order="K"))
 
 
-def describe(fn: Callable[..., Any]) -> tuple[str, str]:
+def describe(fn: Any) -> tuple[str, str]:
     """A function's name and where it is defined: "gate", "net.py:12"; for an object, those of its class."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    name = getattr(fn, "__name__", type(fn).__name__)
-    function = inspect.unwrap(fn if hasattr(fn, "__name__") else getattr(type(fn), "forward", type(fn).__call__))
+    while isinstance(fn, functools.partial) or hasattr(fn, "_is_autograd_primitive"):  # this is how HIPS autograd wraps
+        fn = fn.func if isinstance(fn, functools.partial) else fn.fun
+    if isinstance(owner := getattr(fn, "__self__", None), type):  # a method of a class: PyTorch's Function.apply
+        name, function = owner.__name__, getattr(owner, "forward", fn)
+    else:
+        name = getattr(fn, "__name__", type(fn).__name__)
+        function = fn if hasattr(fn, "__name__") else getattr(type(fn), "forward", type(fn).__call__)
+    function = inspect.unwrap(function)
     if (code := getattr(function, "__code__", None)) is None:
         return name, ""  # written in C
     file, here = Path(code.co_filename), Path.cwd()

@@ -132,9 +132,10 @@ def unmodified(trial: Trial) -> Iterator[str]:
 
 
 def _differing(trial: Trial, some: Sequence[Host], others: Sequence[Host]) -> Iterator[tuple[str, Host, Host]]:
-    """The inputs' labels and gradients where these are not the same, to rounding."""
-    for label, point, x, y in zip(trial.function.labels, trial.function.points, some, others, strict=True):
-        if not _same(x, y, point.dtype):
+    """The inputs' labels and gradients where these are not the same, to the rounding of the coarsest input."""
+    coarsest = max((point.dtype for point in trial.function.points), key=lambda dtype: float(np.finfo(dtype).eps))
+    for label, x, y in zip(trial.function.labels, some, others, strict=True):
+        if not _same(x, y, coarsest):
             yield label, x, y
 
 
