@@ -35,8 +35,7 @@ from tiny_engine import (
     sigmoid,
 )
 
-from minidl.testing import Report, gradcheck
-from minidl.testing.engine_law import check_engine
+from minidl.testing import Report, check_engine, gradcheck
 
 # --------------------------------------------------------------------------------------------------- a network to train
 

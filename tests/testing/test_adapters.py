@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minidl.testing import adapters, gradcheck
+from minidl.testing import adapters, check_engine, gradcheck
 
 
 class Value:
@@ -210,6 +210,18 @@ def test_graphs_can_be_gone_through_again_and_give_the_same(library):
     first, again = (engine.array(pull([engine.tensor(np.ones(2))])[0]) for _ in range(2))
     np.testing.assert_allclose(first, 4 * data(2) ** 3)
     np.testing.assert_array_equal(first, again)
+
+
+def test_the_engines_go_through_graphs_as_they_should_but_for_recursion_in_micrograd(library):
+    concatenate = {
+        adapters.PyTorch: lambda xs, axis: library.engine.torch.cat(xs, axis),
+        adapters.Autograd: lambda xs, axis: library.engine.autograd.numpy.concatenate(xs, axis),
+        adapters.JAX: lambda xs, axis: library.engine.jax.numpy.concatenate(xs, axis),
+        adapters.Scalars: np.concatenate,
+    }[type(library.engine)]
+    depth = 2000 if type(library.engine) is adapters.Scalars else 200
+    report = check_engine(library.engine, concatenate=concatenate, depth=depth, raise_exception=False)
+    assert report.broken == (("depth",) if type(library.engine) is adapters.Scalars else ())
 
 
 def test_pytorch_shares_memory_where_it_can():
