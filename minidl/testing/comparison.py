@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.testing.difference import Line, Slopes, Tolerance, complex_step, differences, noise_of
+from minidl.testing.difference import Line, Slopes, Tolerance, complex_step, differences, is_coarse, noise_of
 from minidl.testing.function import Function, Host
 from minidl.testing.jacobian import Jacobian
 from minidl.testing.pullback import host
@@ -31,8 +31,7 @@ class Look(NamedTuple):
         """How far off each is, in tolerances; infinite for NaN."""
         low, high = self.slopes.range
         off = np.maximum(np.maximum(self.expected - high, low - self.expected), 0)
-        with np.errstate(all="ignore"):
-            relative = np.where(off == 0, 0, off / self.slopes.tolerance)
+        relative = np.where(off == 0, 0, off / self.slopes.tolerance)
         return np.where(self.judged, np.where(np.isnan(relative), np.inf, relative), 0.0)
 
 
@@ -50,7 +49,12 @@ class Probe:
         tolerance = settings.tolerance(point.dtype for point in function.points)
         largest = np.abs(self.gradients[np.isfinite(self.gradients)]).max(initial=1)
         self.tolerance = Tolerance(tolerance.rtol, tolerance.atol * float(largest))
-        self.noise = noise_of(self._line(self._random()), self.size * math.sqrt(self.point.size))
+        line, unit = self._line(self._random()), self.size * math.sqrt(self.point.size)
+        if is_coarse(line, unit):
+            raise ValueError(
+                f"gradcheck: {function.name} rounds its values, to float32 say: no slope can be seen in them"
+            )
+        self.noise = noise_of(line, unit)
         self.step = settings.step  # the one that was small enough last
 
     @property
@@ -74,8 +78,7 @@ class Probe:
 
         In a `mixed` direction, or for a sum of outputs, kinks add up: then the slopes to both sides are no bounds.
         """
-        with np.errstate(invalid="ignore"):  # a gradient may be infinite: that is found below
-            expected = self.gradients @ direction.ravel()
+        expected = self.gradients @ direction.ravel()
         line = self._line(direction)
         if self.settings.mode == "complex":
             slopes = complex_step(line, self.settings.step * scale, expected, self.tolerance)
@@ -83,7 +86,7 @@ class Probe:
             slopes, step = differences(line, scale, self.step * scale, self.noise, expected, self.tolerance)
             self.step = step / scale
         simple = np.arange(len(expected)) >= len(self.jacobian.random)
-        return Look(place, direction, expected, slopes, slopes.smooth | (simple & (not mixed)))
+        return Look(place, direction, expected, slopes, slopes.settled & (slopes.smooth | (simple & (not mixed))))
 
     def narrowed(self) -> Look:
         """The look at an element where the gradient is wrong, found by halving: into the half that is more so."""
@@ -122,7 +125,7 @@ class Findings:
         for look in itertools.chain([first], looks):
             slopes = look.slopes
             self.numeric.append(float(slopes.slope[0] if slopes.smooth[0] else look.expected[0]))
-            if not slopes.smooth.all():
+            if not (slopes.smooth & slopes.settled).all():
                 self.kinks.append(look)
             if look.severity.max() > self.worst.severity.max():
                 self.worst = look
@@ -144,10 +147,21 @@ class Findings:
         """Whether anything could be: not if every direction goes through a kink."""
         return len(self.kinks) < len(self.numeric) or any(look.judged.any() for look in self.kinks)
 
+    @property
+    def rough(self) -> bool:
+        """Whether there are places without any slope, not even one to each side."""
+        return not all(look.slopes.settled.all() for look in self.kinks)
+
     def row(self) -> Row:
         """As a report shows it: the worst place, or if all is right and there are kinks, one of those."""
-        look = self.kinks[0] if self.ok and self.kinks else self.worst
-        r = int(np.argmax(look.severity) if look is self.worst else np.flatnonzero(~look.slopes.smooth)[-1])
+        look = self.worst
+        if self.ok and self.kinks:
+            look = min(self.kinks, key=lambda look: look.slopes.settled.all())
+        r = int(
+            np.argmax(look.severity)
+            if look is self.worst
+            else np.flatnonzero(~(look.slopes.smooth & look.slopes.settled))[-1]
+        )
         slopes, function, index = look.slopes, self.probe.function, self.probe.index
         what = "element" if self.one_by_one else "direction"
         return Row(
@@ -161,7 +175,7 @@ class Findings:
             tolerance=float(slopes.tolerance[r]),
             ok=self.ok,
             looked_at=f"{len(self.numeric)} {what}{'' if len(self.numeric) == 1 else 's'}",
-            kink=None if slopes.smooth[r] else (float(slopes.left[r]), float(slopes.right[r])),
+            kink=None if slopes.smooth[r] and slopes.settled[r] else (float(slopes.left[r]), float(slopes.right[r])),
             kinks=len(self.kinks),
         )
 

@@ -9,7 +9,7 @@ their difference up to O(h³): where the two sides differ by more and go on doin
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ LAST = 1e-8  # closer together, rounding is all there is to see
 class Slopes:
     """For each function on the line: the slope at 0, that to either side, and how far off they may be.
 
-    Where `smooth` is False the sides do not agree: a kink; the slope means nothing there.
+    Where `smooth` is False the sides do not agree: at a kink, the slope means nothing. Where `settled` is False, they
+    did not come to rest while steps became smaller: the values jump.
     """
 
     slope: Host
@@ -36,6 +37,7 @@ class Slopes:
     right: Host
     tolerance: Host
     smooth: Host
+    settled: Host
 
     @property
     def range(self) -> tuple[Host, Host]:
@@ -69,9 +71,20 @@ class Tolerance:
 
 
 def noise_of(line: Line, unit: float) -> Host:
-    """The size of the rounding errors in the values: what is left of their second differences over tiny steps."""
+    """The size of the rounding errors in the values: what is left of their second differences over tiny steps.
+
+    It is no more than 1e-8 of the values. What moves them more is no rounding but a jump.
+    """
     values = np.stack([line(k * 1e-13 * unit) for k in range(-2, 3)])
-    return 4 * (np.abs(np.diff(values, 2, axis=0)).max(0) + np.finfo(np.float64).eps * np.abs(values).max(0))
+    size, rest = np.abs(values).max(0), np.abs(np.diff(values, 2, axis=0)).max(0)
+    return 4 * (np.minimum(rest, 1e-8 * size) + np.finfo(np.float64).eps * size)
+
+
+def is_coarse(line: Line, unit: float) -> bool:
+    """Whether values come in steps, having been rounded to float32 say: flat from near, with a slope from afar."""
+    near, far, farther = (line(h * unit) - line(-h * unit) for h in (1e-9, STEP / SHRINK, STEP))
+    has_slope = (np.abs(farther / SHRINK - far) < 0.1 * np.abs(far)) & (np.abs(far) > 1e-5 * np.abs(line(0)))
+    return bool(np.any(has_slope & (near == 0)))
 
 
 def differences(
@@ -94,7 +107,10 @@ def differences(
         found = found.updated(now, where=unsettled)
         unsettled &= ~(stays | (now.smooth & now.agree(expected)))
         before = now
-    return found, h if found.smooth.all() else step
+    found = replace(found, settled=~unsettled)
+    if not (found.smooth & found.settled).all():
+        return found, step
+    return found, h if found.agree(expected).all() else min(step, h * SHRINK)  # the last but one was as good
 
 
 def _five_points(line: Line, start: Host, h: float, noise: Host, expected: Host, tolerance: Tolerance) -> Slopes:
@@ -103,10 +119,11 @@ def _five_points(line: Line, start: Host, h: float, noise: Host, expected: Host,
         slope = (8 * (c - b) - (d - a)) / (12 * h)
         left, right = (3 * start - 4 * b + a) / (2 * h), (4 * c - d - 3 * start) / (2 * h)
         allowed = tolerance(expected, slope) + noise / h
-        return Slopes(slope, left, right, allowed, np.abs(right - left) <= 4 * allowed)
+        return Slopes(slope, left, right, allowed, np.abs(right - left) <= 4 * allowed, np.zeros(slope.shape, bool))
 
 
 def complex_step(line: Line, step: float, expected: Host, tolerance: Tolerance) -> Slopes:
     """The slopes of analytic functions: Im F(ih) / h, exact to rounding. (Squire and Trapp, SIAM Review 40, 1998.)"""
     slope = line(1j * step).imag / step
-    return Slopes(slope, slope, slope, tolerance(expected, slope), np.ones(slope.shape, bool))
+    yes = np.ones(slope.shape, bool)
+    return Slopes(slope, slope, slope, tolerance(expected, slope), yes, yes)

@@ -41,6 +41,11 @@ def kink_fault(found: Findings) -> Fault:
     """That the point is one where the function has no slope."""
     row = found.row()
     left, right = row.kink or (math.nan, math.nan)
-    where = f"{row.function} has a kink in {row.input}, at {row.place}"
-    advice = "move the inputs away from where it bends, or let kinks='resample' do it"
+    what, advice = "a kink", "move the inputs away from where it bends, or let kinks='resample' do it"
+    if found.rough:
+        what, advice = (
+            "no slope",
+            "the values jump there: is something rounded, or counted?",
+        )
+    where = f"{row.function} has {what} in {row.input}, at {row.place}"
     return Fault("kink", f"{where}: the slopes to the two sides are {left:.9g} and {right:.9g}", advice)

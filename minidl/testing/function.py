@@ -31,12 +31,10 @@ class Function:
     def vjp(self) -> tuple[list[Any], list[Any], Pull]:
         """The inputs as new tensors, the outputs, and the pullback."""
         xs = [self.engine.tensor(point.copy(order="K")) for point in self.points]
-        with np.errstate(all="ignore"):  # what is not finite will be a fault in the report
-            ys, pull = self.engine.vjp(self.call, xs)
+        ys, pull = self.engine.vjp(self.call, xs)
 
         def checked_pull(gs: Sequence[Any]) -> Sequence[Any]:
-            with np.errstate(all="ignore"):
-                parts = as_list(pull(gs))
+            parts = as_list(pull(gs))
             if len(parts) != len(xs):
                 raise ValueError(f"{self.name}: the pullback returned {len(parts)} gradients for {len(xs)} inputs")
             return parts
@@ -52,10 +50,7 @@ class Function:
             ys = as_list(self.call(*fixed[:index], moved, *fixed[index + 1 :]))
             arrays = [to_backend(self.engine.array(y), "numpy") for y in ys]
             flat = [array.ravel() for array in arrays if array.dtype.kind in "fc"]
-            if point.dtype.kind == "c" and any(array.dtype.kind != "c" for array in flat):
-                raise ValueError(
-                    f"gradcheck: mode 'complex': {self.name} returns real numbers for complex ones: use another"
-                )
+            self._require_precision(point.dtype, [array.dtype for array in flat])
             return np.concatenate(flat) if flat else np.zeros(0)
 
         return values
@@ -71,6 +66,15 @@ class Function:
         return Function(
             self.engine, gradient, f"gradient of {self.name}", self.source, labels, (*self.points, *upstream)
         )
+
+    def _require_precision(self, given: np.dtype[Any], made: Sequence[np.dtype[Any]]) -> None:
+        """Refuse what rounds its values, or drops their imaginary part: no slope can be seen in them."""
+        for dtype in made:
+            if given.kind == "c" and dtype.kind != "c":
+                raise ValueError(f"gradcheck: mode 'complex': {self.name} makes {dtype} of {given}: use another mode")
+            if dtype.itemsize < given.itemsize:
+                advice = "let it compute in the precision of its inputs"
+                raise ValueError(f"gradcheck: {self.name} makes {dtype} of {given}, too coarse for slopes: {advice}")
 
     def _exact(self, point: Array) -> Any:
         return self.engine.tensor(point.astype(np.float64, order="K"))

@@ -73,7 +73,8 @@ def gradcheck(
     if not all(isinstance(param, Tensor) for param in params):
         raise TypeError("gradcheck: params must be minidl tensors: those of another engine go with the inputs")
     rng = np.random.default_rng(seed)
-    with _substitutable(params):
+    # A step may leave the function's domain, and what is not finite is reported.
+    with _substitutable(params), np.errstate(all="ignore"):
         function = _function(fn, inputs, params, engine or Minidl())
         report = _check(function, order, settings, rng)
         for _ in range(ATTEMPTS):
@@ -153,7 +154,7 @@ def _compare(
     for one in findings:
         if not one.ok:
             faults.append(slope_fault(one, trial, [other for other in findings if other is not one]))
-        elif one.kinks and (settings.kinks == "error" or not one.judged):
+        elif one.kinks and (settings.kinks == "error" or one.rough or not one.judged):
             faults.append(kink_fault(one))
     return [one.row() for one in findings], faults
 

@@ -260,6 +260,30 @@ def test_where_every_direction_goes_through_a_kink_nothing_was_checked_and_that_
         gradcheck(wrong(abs, lambda g, x: g), [x], kinks="resample")
 
 
+@pytest.mark.parametrize("function", [np.floor, np.sign, lambda x: x + (x >= 0)], ids=["floor", "sign", "step"])
+def test_where_values_jump_there_is_no_slope_to_be_right(function):
+    slope = function(0.75) * 2 - function(0.5) * 2 > 0
+    report = check_vjp(function, lambda g, x: slope * g, [np.zeros(2)], raise_exception=False)
+    assert report.broken == ("kink",)
+    assert "has no slope in input 0" in report.faults[0].message
+    assert "the values jump there" in report.faults[0].guess
+
+
+def test_values_that_are_rounded_are_refused():
+    def rounded(x):
+        return np.exp(x.astype(np.float32)).astype(np.float64)
+
+    for pull in (lambda g, x: 0 * g, lambda g, x: g * np.exp(x)):
+        with pytest.raises(ValueError, match="rounded rounds its values, to float32 say"):
+            check_vjp(rounded, pull, [np.array([0.3, 0.7])])
+        assert not check_vjp(rounded, pull, [np.linspace(0.1, 1, 300)], raise_exception=False).ok
+
+
+def test_values_of_lower_precision_than_the_inputs_are_refused():
+    with pytest.raises(ValueError, match="makes float32 of float64, too coarse for slopes"):
+        gradcheck(lambda x: x.to("float32") * 2, [np.ones(2)])
+
+
 def test_kinks_can_be_resampled_away_or_be_errors():
     x = np.array([0.0, 1.0, 1.0])
     assert gradcheck(lambda x: ops.relu(x) + ops.amax(x), [x]).rows[0].kinks == 3
