@@ -152,16 +152,19 @@ class Findings:
         """Whether there are places without any slope, not even one to each side."""
         return not all(look.slopes.settled.all() for look in self.kinks)
 
+    def _worst_output(self) -> int:
+        """The row of G that the worst look is worst in: rather an output by itself than a sum, if one is wrong."""
+        severity, sums = self.worst.severity, len(self.probe.jacobian.random)
+        single = severity[sums:]
+        return sums + int(np.argmax(single)) if single.max(initial=0) > 1 else int(np.argmax(severity))
+
     def row(self) -> Row:
         """As a report shows it: the worst place, or if all is right and there are kinks, one of those."""
         look = self.worst
         if self.ok and self.kinks:
             look = min(self.kinks, key=lambda look: look.slopes.settled.all())
-        r = int(
-            np.argmax(look.severity)
-            if look is self.worst
-            else np.flatnonzero(~(look.slopes.smooth & look.slopes.settled))[-1]
-        )
+        kinks = np.flatnonzero(~(look.slopes.smooth & look.slopes.settled))
+        r = self._worst_output() if look is self.worst else int(kinks[-1])
         slopes, function, index = look.slopes, self.probe.function, self.probe.index
         what = "element" if self.one_by_one else "direction"
         return Row(
