@@ -21,19 +21,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from tiny_engine import (
-    Array,
-    Engine,
-    Tiny,
-    Var,
-    batch_norm,
-    concatenate,
-    gate,
-    linear,
-    max_pool,
-    relu,
-    sigmoid,
-)
+from tiny_engine import Array, Engine, Tiny, Var, batch_norm, concatenate, gate, linear, max_pool, relu, sigmoid
 
 from minidl.testing import Report, check_engine, gradcheck
 

@@ -151,6 +151,11 @@ def test_a_right_function_passes_to_the_order_that_the_library_knows(library):
     assert [row.analytic for row in report.rows if row.input == "input 2"] == [0] * order
 
 
+def test_complex_steps_go_through_the_libraries(library):
+    report = gradcheck(lambda x, y: x**3 * y, [data(3, 2), data(2)], mode="complex", engine=library.engine)
+    assert max(row.error for row in report.rows) < 1e-14
+
+
 def test_a_wrong_op_of_the_library_is_found_and_the_mistake_named(library):
     report = gradcheck(lambda x: library.halve(x) * x, [data(4)], engine=library.engine, raise_exception=False)
     assert report.broken == ("slope",)
@@ -231,6 +236,16 @@ def test_pytorch_shares_memory_where_it_can():
     frozen = np.broadcast_to(array, (4, 3, 2))
     for given in (array[::-1], frozen, np.float64(2)):
         np.testing.assert_array_equal(engine.array(engine.tensor(given)), given)
+
+
+def test_the_weights_of_a_pytorch_module_can_be_inputs():
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(3, 2)
+
+    def call(x, weight, bias):
+        return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, x)
+
+    assert gradcheck(call, [data(4, 3), data(2, 3), data(2)], order=2, engine=adapters.PyTorch(torch)).ok
 
 
 def test_jax_in_float32_is_told_how_to_count_in_float64():
