@@ -126,9 +126,9 @@ def residual(x: Var, w: Var, b: Var) -> Var:
     return x + relu(linear(x, w, b))
 
 
-def sum_of_three(x: Var, y: Var) -> Var:
-    """x is used twice."""
-    return x + y + x
+def total(x: Var, y: Var) -> Var:
+    """A sum, which sends the same gradient to both."""
+    return x + y
 
 
 @instead_of(Engine.order)
@@ -167,12 +167,12 @@ class Exponential(Engine):
             self.backward(y.parents, y.pull(g))
 
 
-@instead_of(Engine.receive, on=sum_of_three, at=[some(3), some(3) + 1])
+@instead_of(Engine.receive, on=total, at=[some(3), some(3) + 1])
 class Aliased(Engine):
     """The first array that arrives is kept as it is, though others may have it too: addition sends one to both sides.
 
-    Nothing, for long. But in x + y + x, what is added to x's gradient is added to y's as well; and whoever scales one
-    gradient in place, to clip it, has scaled the other.
+    Nothing, for long. But in x + y + x, what is added to x's gradient is added to y's as well, which becomes 2; and who
+    scales one gradient in place, to clip it, scales the other.
     """
 
     def receive(self, x: Var, g: Array) -> None:

@@ -75,6 +75,19 @@ def test_a_stale_gradient_is_found_by_gradcheck_too(gallery):
     assert "deterministic" in report.broken
 
 
+def test_aliased_gradients_become_wrong_once_an_input_is_used_again(gallery):
+    x, y = (gallery.Var(np.ones(3)) for _ in range(2))
+    gallery.Aliased().backward([x + y + x], [np.ones(3)])
+    np.testing.assert_array_equal(y.grad, [2, 2, 2])
+    report = gallery.gradcheck(
+        lambda x, y: x + y + x,
+        [np.ones(3), np.ones(3)],
+        engine=gallery.Tiny(gallery.Aliased()),
+        raise_exception=False,
+    )
+    assert {"slope", "aliasing", "unmodified"} <= set(report.broken)
+
+
 def test_the_loss_falls_with_every_one_of_them_and_with_six_as_far_as_it_should(gallery, printed):
     pairs = re.findall(r"\*\*Loss:\*\* (\S+); with right gradients (\S+)\.\n", printed)
     ends = dict(zip(CAUGHT, (float(end) for end, _ in pairs), strict=True))
