@@ -7,6 +7,7 @@ status is 1.
 
 import ast
 import contextlib
+import functools
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -174,7 +175,8 @@ def judge(mutant, samples):
             wrong = gradients(sample, backend)
             if all(np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(right, wrong, strict=True)):
                 continue
-            verdict = Verdict(mutant, sample, [law for law in LAWS if breaks(law, sample, backend)])
+            broken = [law for law in LAWS if breaks(law, sample, backend)]
+        verdict = Verdict(mutant, sample, [law for law in broken if not breaks_unspoilt(law, sample, backend)])
         if verdict.laws:
             break
     return verdict
@@ -187,6 +189,12 @@ def breaks(law, sample, backend):
     except LawError:
         return True
     return False
+
+
+@functools.cache
+def breaks_unspoilt(law, sample, backend):
+    """Whether it does so by itself."""
+    return breaks(law, sample, backend)
 
 
 @contextlib.contextmanager

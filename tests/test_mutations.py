@@ -3,6 +3,7 @@
 import pytest
 
 from minidl import autograd
+from minidl.testing.laws import LawError
 from tests import mutations
 from tests.mutations import MUTATIONS, Mutant
 
@@ -48,8 +49,13 @@ def test_what_changes_no_derivative_is_no_mutant(samples):
     assert bias.sample is None
 
 
-def test_a_mutant_that_no_law_notices_fails_the_run(monkeypatch, capsys):
-    monkeypatch.setattr(mutations, "LAWS", [])
+def broken_by_all(sample, backend):
+    raise LawError
+
+
+@pytest.mark.parametrize("laws", [[], [broken_by_all]], ids=["no law", "a law that is broken anyway"])
+def test_a_mutant_that_no_law_notices_fails_the_run(laws, monkeypatch, capsys):
+    monkeypatch.setattr(mutations, "LAWS", laws)
     assert mutations.main(["negative"]) == 1
     assert "SURVIVES" in capsys.readouterr().out
 

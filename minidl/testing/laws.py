@@ -162,12 +162,14 @@ def kernel(sample: Sample, backend: str) -> None:
 
 @_law(lambda sample, backend: backend != "numpy")
 def backends(sample: Sample, backend: str) -> None:
-    """Every array library computes what NumPy does, values and gradients."""
+    """Every array library computes what NumPy does, values and first and second derivatives."""
     for precision, rounding in ((np.float64, 1e-10), (np.float32, 1e-4)):
         xs, hosts = leaves(sample, backend, precision), leaves(sample, "numpy", precision)
-        close(f"{np.dtype(precision)}: result", host(sample.apply(*xs)), host(sample.apply(*hosts)), rounding)
-        slopes = gradients(sample, xs), gradients(sample, hosts)
-        close(f"{np.dtype(precision)}: the gradient of input", *slopes, rounding, rounding)
+        what = str(np.dtype(precision))
+        close(f"{what}: result", host(sample.apply(*xs)), host(sample.apply(*hosts)), rounding)
+        close(f"{what}: the gradient of input", gradients(sample, xs), gradients(sample, hosts), rounding, rounding)
+        second = second_derivatives(sample, xs), second_derivatives(sample, hosts)
+        close(f"{what}: second derivative", *second, 10 * rounding, rounding)
 
 
 # ---------------------------------------------------------------------------------------------------------- derivatives
