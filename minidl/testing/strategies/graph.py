@@ -30,23 +30,25 @@ def graphs(
     `graphs()` draws Graph((2, 1)).multiply(0, 1).add(0, 2).slice(3, 1, 2), and shrinks to Graph((1,)).add(0, 0).
     """
     graph = Graph(tuple(draw(st.lists(st.integers(1, 3), min_size=1, max_size=max_leaves))))
-    pattern = st.sampled_from(["add", "multiply", "slice", "concatenate", *functions, "skip", "dense"])
+    patterns = ["add", "multiply", "slice", "concatenate", *["function"] * bool(functions), "skip", "dense"]
     for k in range(max_steps):
         if k and draw(st.integers(0, 9)) == 0:
             break
-        longer = _grow(draw, graph, draw(pattern))
+        longer = _grow(draw, graph, draw(st.sampled_from(patterns)), functions)
         if _most_ways(longer) <= max_paths and longer.widths[-1] <= WIDEST:
             graph = longer
     return graph
 
 
-def _grow(draw: DrawFn, graph: Graph, pattern: str) -> Graph:
+def _grow(draw: DrawFn, graph: Graph, pattern: str, functions: Sequence[str]) -> Graph:
     """The graph and one pattern more. Tensors are counted from the last one back, so the simplest graph is a chain.
 
     Each pattern draws two tensors, needed or not, from all there are: to hypothesis less to draw is simpler.
     """
     widths, some = graph.widths, st.integers(0, len(graph) - 1)
     x, back = len(graph) - 1 - draw(some), draw(some)
+    if pattern == "function":
+        return graph.apply(functions[back % len(functions)], x)
     if pattern == "slice":
         start = draw(st.integers(0, widths[x] - 1))
         return graph.slice(x, start, draw(st.integers(start + 1, widths[x])))
@@ -58,9 +60,7 @@ def _grow(draw: DrawFn, graph: Graph, pattern: str) -> Graph:
     if elementwise:
         product = graph.multiply(x, y)
         return product if pattern == "multiply" else product.add(x, len(graph))
-    if pattern == "concatenate":
-        return graph.concatenate(x, y)
-    return graph.concatenate(*range(x, len(graph))) if pattern == "dense" else graph.apply(pattern, x)
+    return graph.concatenate(*range(x, len(graph))) if pattern == "dense" else graph.concatenate(x, y)
 
 
 def _most_ways(graph: Graph) -> int:
