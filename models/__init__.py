@@ -1,6 +1,9 @@
 """The zoo: one paper, one file."""
 
+import inspect
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from minidl.models.densenet import (
     DenseNet,
@@ -11,16 +14,39 @@ from minidl.models.densenet import (
     densenet264,
     densenet_cifar,
 )
+from minidl.nn import Module
 
 __all__ = [
     "DenseNet",
+    "create_model",
     "densenet121",
     "densenet161",
     "densenet169",
     "densenet201",
     "densenet264",
     "densenet_cifar",
+    "list_models",
 ]
+
+
+def list_models() -> list[str]:
+    """The names of all functions here that build a model."""
+    return sorted(name for name in __all__ if inspect.isfunction(globals()[name]) and _builds(globals()[name]))
+
+
+def _builds(function: Callable[..., Any]) -> bool:
+    """Whether a function returns a network: a Module of one kind, not of any."""
+    kind = inspect.get_annotations(function, eval_str=True).get("return")
+    return isinstance(kind, type) and issubclass(kind, Module) and kind is not Module
+
+
+def create_model(name: str, **settings: Any) -> Module:
+    """The model of this name, as `list_models` has it: create_model("densenet121", num_classes=10)."""
+    if name not in list_models():
+        raise ValueError(f"create_model: there is no model {name!r}: use one of {', '.join(list_models())}")
+    model: Module = globals()[name](**settings)
+    return model
+
 
 # In a checkout this folder is `models`, and through the link minidl/models also `minidl.models`; a wheel
 # has it only as the latter (package-dir in pyproject.toml). So that each class is there once, `models` and

@@ -58,11 +58,20 @@ def transition(inputs, outputs):
     return nn.Sequential(parts)
 
 
-def shake(model, seed):
-    """Move everything away from its start, where a scale of 1 and a shift of 0 would hide mistakes."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and tensor.ndim == 1:
-            away = torch.rand(tensor.shape, generator=generator)
-            tensor.copy_(0.5 + away if name.endswith(("weight", "running_var")) else 0.2 * (away - 0.5))
-    return model
+def densenet_cifar(depth, growth_rate, bottleneck=True, compression=0.5, num_classes=10, in_channels=3):
+    """Section 4.2: three blocks, and a stem of 16 channels or, with both bottleneck and compression, of 2k."""
+    layers = (depth - 4) // (6 if bottleneck else 3)
+    stem = 2 * growth_rate if bottleneck and compression < 1 else 16
+    return Twin(growth_rate, [layers] * 3, stem, bottleneck, compression, num_classes, in_channels, large=False)
+
+
+def imagenet(k, depths, width):
+    """A network of Table 1."""
+    return lambda num_classes=1000, in_channels=3: Twin(k, depths, width, True, 0.5, num_classes, in_channels)
+
+
+densenet121 = imagenet(32, (6, 12, 24, 16), 64)
+densenet161 = imagenet(48, (6, 12, 36, 24), 96)
+densenet169 = imagenet(32, (6, 12, 32, 32), 64)
+densenet201 = imagenet(32, (6, 12, 48, 32), 64)
+densenet264 = imagenet(32, (6, 12, 64, 48), 64)
