@@ -203,10 +203,9 @@ class Session(RuleBasedStateMachine):
     def no_grad(self, steps):
         self.silent = steps
 
-    @rule()
-    def zero_grad(self):
-        for real, naive in self.twins:
-            real.grad = naive.grad = None
+    @rule(x=tensors)
+    def zero_grad(self, x):
+        x.real.grad = x.naive.grad = None
 
     @rule(y=tensors, retain_graph=MOSTLY, seed=st.integers(0, 9))
     def backward(self, y, retain_graph, seed):
@@ -214,6 +213,11 @@ class Session(RuleBasedStateMachine):
         with self.mode():
             self.agree(lambda: y.naive.backward(g, retain_graph), lambda: y.real.backward(real_g, retain_graph))
         check(real_g, g)
+
+    @rule(back=st.integers(0, 3), retain_graph=MOSTLY, seed=st.integers(0, 9))
+    def backward_from_one_of_the_latest(self, back, retain_graph, seed):
+        ready = [x for x in self.twins if x.naive.requires_grad and not any(y.consumed for y in x.naive.lineage())]
+        self.backward(ready[-1 - back % len(ready)], retain_graph, seed)
 
     @rule(y=tensors, x=tensors, retain_graph=MOSTLY, allow_unused=MOSTLY, seed=st.integers(0, 9))
     def grad(self, y, x, retain_graph, allow_unused, seed):

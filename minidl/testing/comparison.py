@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.testing.difference import Line, Slopes, Tolerance, complex_step, differences, is_coarse, noise_of
+from minidl.testing.difference import STEP, Line, Slopes, Tolerance, complex_step, differences, is_coarse, noise_of
 from minidl.testing.function import Function, Host
 from minidl.testing.jacobian import Jacobian
 from minidl.testing.pullback import host
@@ -49,7 +49,11 @@ class Probe:
         tolerance = settings.tolerance(point.dtype for point in function.points)
         largest = np.abs(self.gradients[np.isfinite(self.gradients)]).max(initial=1)
         self.tolerance = Tolerance(tolerance.rtol, tolerance.atol * float(largest))
-        line, unit = self._line(self._random()), self.size * math.sqrt(self.point.size)
+        direction, unit = self._random(), self.size * math.sqrt(self.point.size)
+        number = np.complex128 if settings.mode == "complex" else np.float64
+        moved = self.point + STEP * unit * direction
+        function.require_precision(index, self.point.astype(number), moved.astype(number))
+        line = self._line(direction)
         if is_coarse(line, unit):
             raise ValueError(
                 f"gradcheck: {function.name} rounds its values, to float32 say: no slope can be seen in them"

@@ -43,17 +43,41 @@ class Function:
 
     def moving(self, index: int) -> Callable[[Host], Host]:
         """The values, flat, as a function of one input alone, in float64, or in complex128 if that is what comes in."""
-        fixed = [self._exact(point) for point in self.points]
+        outputs = self._outputs(index)
 
         def values(point: Host) -> Host:
-            moved = self.engine.tensor(to_backend(point, name_of(self.points[index])))
-            ys = as_list(self.call(*fixed[:index], moved, *fixed[index + 1 :]))
-            arrays = [to_backend(self.engine.array(y), "numpy") for y in ys]
-            flat = [array.ravel() for array in arrays if array.dtype.kind in "fc"]
-            self._require_precision(point.dtype, [array.dtype for array in flat])
+            flat = [array.ravel() for array in outputs(point)]
             return np.concatenate(flat) if flat else np.zeros(0)
 
         return values
+
+    def require_precision(self, index: int, here: Host, there: Host) -> None:
+        """Refuse a function that of one input makes less precise values, or real ones of complex ones.
+
+        Of the outputs those count that are not the same here and there; all may be complex to begin with.
+        """
+        outputs = self._outputs(index)
+        for before, after in zip(map(np.copy, outputs(here)), outputs(there), strict=True):
+            if np.array_equal(before, after, equal_nan=True):
+                continue
+            if after.dtype.itemsize < there.real.dtype.itemsize:
+                advice = "too coarse to see slopes in: let it compute in the precision of its inputs"
+                raise ValueError(f"gradcheck: {self.name} makes {after.dtype} of {there.dtype}, {advice}")
+            if np.iscomplexobj(there) and not np.iscomplexobj(after):
+                raise ValueError(
+                    f"gradcheck: mode 'complex': {self.name} makes {after.dtype} of {there.dtype}: use another mode"
+                )
+
+    def _outputs(self, index: int) -> Callable[[Host], list[Host]]:
+        fixed = [self._exact(point) for point in self.points]
+
+        def outputs(point: Host) -> list[Host]:
+            moved = self.engine.tensor(to_backend(point, name_of(self.points[index])))
+            ys = as_list(self.call(*fixed[:index], moved, *fixed[index + 1 :]))
+            arrays = [to_backend(self.engine.array(y), "numpy") for y in ys]
+            return [array for array in arrays if array.dtype.kind in "fc"]
+
+        return outputs
 
     def gradient(self, upstream: Sequence[Array]) -> Function:
         """The gradient as a function of the inputs and of the upstream gradients, which are further inputs."""
@@ -66,15 +90,6 @@ class Function:
         return Function(
             self.engine, gradient, f"gradient of {self.name}", self.source, labels, (*self.points, *upstream)
         )
-
-    def _require_precision(self, given: np.dtype[Any], made: Sequence[np.dtype[Any]]) -> None:
-        """Refuse what rounds its values, or drops their imaginary part: no slope can be seen in them."""
-        for dtype in made:
-            if given.kind == "c" and dtype.kind != "c":
-                raise ValueError(f"gradcheck: mode 'complex': {self.name} makes {dtype} of {given}: use another mode")
-            if dtype.itemsize < given.itemsize:
-                advice = "let it compute in the precision of its inputs"
-                raise ValueError(f"gradcheck: {self.name} makes {dtype} of {given}, too coarse for slopes: {advice}")
 
     def _exact(self, point: Array) -> Any:
         return self.engine.tensor(point.astype(np.float64, order="K"))

@@ -21,7 +21,7 @@ from minidl.testing.engine import Engine, Minidl, Pull, as_list
 from minidl.testing.explanation import kink_fault, slope_fault
 from minidl.testing.function import Function, describe
 from minidl.testing.jacobian import jacobian
-from minidl.testing.pullback import Trial, broken_laws, host
+from minidl.testing.pullback import DECISIVE, Trial, broken_laws, host
 from minidl.testing.report import Fault, GradientError, Report, Row
 from minidl.testing.settings import Settings
 
@@ -132,7 +132,7 @@ def _check(function: Function, order: int, settings: Settings, rng: np.random.Ge
         if not trial.values:
             raise ValueError(f"gradcheck: {function.name} returns nothing of floating point")
         faults = broken_laws(trial)
-        if not {"finite", "shape"} & {fault.law for fault in faults}:
+        if not any(fault.law in DECISIVE for fault in faults):
             more_rows, more_faults = _compare(function, trial, settings, rng)
             rows, faults = rows + more_rows, more_faults + faults
         if faults:

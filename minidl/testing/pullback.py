@@ -43,12 +43,16 @@ def host(array: Array) -> Host:
     return np.array(to_backend(array, "numpy"), np.float64)
 
 
+DECISIVE = ("finite", "shape", "unmodified", "deterministic")
+"""Once one of these is broken nothing can be said of the rest, nor of slopes."""
+
+
 def broken_laws(trial: Trial) -> list[Fault]:
-    """The laws that are broken; of the rest nothing can be said once shapes are wrong or values not finite."""
+    """The laws that are broken, those first that may be the cause of others."""
     faults = []
-    for law in (finite, shape, dtype, aliasing, deterministic, linear, zero, unmodified):
+    for law in (finite, shape, dtype, aliasing, unmodified, deterministic, linear, zero):
         faults += [Fault(law.__name__, f"{trial.function.name}: {message}") for message in law(trial)]
-        if faults and law in (finite, shape):
+        if faults and law.__name__ in DECISIVE:
             break
     return faults
 
