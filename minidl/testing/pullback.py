@@ -89,7 +89,8 @@ def aliasing(trial: Trial) -> Iterator[str]:
     others += [(x, trial.engine.array(tensor)) for x, tensor in zip(labels, trial.xs, strict=True)]
     pairs = [*itertools.combinations(parts, 2), *itertools.product(parts, others)]
     for (what, array), (whose, other) in pairs:
-        if array is other or array_module(array).shares_memory(array, other):
+        module = array_module(array)
+        if array is other or (module is array_module(other) and module.shares_memory(array, other)):
             yield f"{what} shares memory with {whose}: adding to one in place changes the other: copy it"
     for what, array in parts:
         if array.size and any(n > 1 and not stride for n, stride in zip(array.shape, array.strides, strict=True)):
