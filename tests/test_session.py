@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from minidl import Tensor, grad, no_grad, ops
 from minidl.testing.strategies import arrays
@@ -147,9 +155,9 @@ class Session(RuleBasedStateMachine):
         else:
             check(real(), wanted)
 
-    @initialize(target=tensors, value=arrays((2, 2), low=0.5, high=1.5, layout="C"))
-    def begin(self, value):
-        return self.leaf(value, True)
+    @initialize(target=tensors, values=arrays((2, 5), low=0.5, high=1.5, layout="C"))
+    def begin(self, values):
+        return multiple(*(self.leaf(value, True) for value in (values[:, :2], values[:, 2:4], values[:, 4:])))
 
     @rule(
         target=tensors,
