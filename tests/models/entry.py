@@ -26,6 +26,8 @@ class Entry:
     published: str  # as the paper, or torchvision, gives it: "25.6 M"
     twin: str
     size: tuple[int, int] = (64, 64)  # of the images they are compared on
+    image: tuple[int, int] = (224, 224)  # of those it was made for
+    channels: int = 3  # which those have
     settings: Mapping[str, Any] = field(default_factory=dict)
     quick: bool = False  # compared in every run of the tests; else only by `python -m benchmarks.zoo`
 
@@ -33,6 +35,11 @@ class Entry:
     def title(self) -> str:
         settings = ", ".join(f"{key}={value!r}" for key, value in self.settings.items())
         return f"{self.name}({settings})" if settings else self.name
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """One image that it was made for."""
+        return (1, self.channels, *self.image)
 
     def build(self, **settings: Any) -> nn.Module:
         """Ours, from a fixed seed."""

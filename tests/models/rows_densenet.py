@@ -3,7 +3,7 @@
 from tests.models.entry import family
 
 entry = family("Huang, Liu, van der Maaten, Weinberger", "1608.06993", 2016, "densenet_twin")
-SMALL = {"size": (16, 16)}
+SMALL = {"size": (16, 16), "image": (32, 32)}
 
 
 def cifar(depth, growth_rate, parameters, published, **settings):
