@@ -14,10 +14,20 @@ from minidl.models.densenet import (
     densenet264,
     densenet_cifar,
 )
+from minidl.models.resnet import (
+    ResNet,
+    resnet18,
+    resnet34,
+    resnet50,
+    resnet101,
+    resnet152,
+    resnet_cifar,
+)
 from minidl.nn import Module
 
 __all__ = [
     "DenseNet",
+    "ResNet",
     "create_model",
     "densenet121",
     "densenet161",
@@ -26,6 +36,12 @@ __all__ = [
     "densenet264",
     "densenet_cifar",
     "list_models",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnet_cifar",
 ]
 
 
