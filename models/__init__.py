@@ -14,6 +14,16 @@ from minidl.models.densenet import (
     densenet264,
     densenet_cifar,
 )
+from minidl.models.lenet import (
+    LeNet,
+    LeNet5,
+    lenet,
+    lenet5,
+)
+from minidl.models.mobilenet_v1 import (
+    MobileNetV1,
+    mobilenet_v1,
+)
 from minidl.models.resnet import (
     ResNet,
     resnet18,
@@ -27,6 +37,9 @@ from minidl.nn import Module
 
 __all__ = [
     "DenseNet",
+    "LeNet",
+    "LeNet5",
+    "MobileNetV1",
     "ResNet",
     "create_model",
     "densenet121",
@@ -35,7 +48,10 @@ __all__ = [
     "densenet201",
     "densenet264",
     "densenet_cifar",
+    "lenet",
+    "lenet5",
     "list_models",
+    "mobilenet_v1",
     "resnet18",
     "resnet34",
     "resnet50",

@@ -2,10 +2,14 @@
 
 from tests.models import (
     rows_densenet,
+    rows_lenet,
+    rows_mobilenet_v1,
     rows_resnet,
 )
 
 ENTRIES = [
     *rows_densenet.ROWS,
+    *rows_lenet.ROWS,
+    *rows_mobilenet_v1.ROWS,
     *rows_resnet.ROWS,
 ]
