@@ -8,7 +8,7 @@ entry = family("He, Zhang, Ren, Sun", "1512.03385", 2015, "resnet_twin")
 def cifar(depth, shortcut, parameters, published, quick=False):
     """A network for small images."""
     settings = {"depth": depth, "shortcut": shortcut}
-    return entry("resnet_cifar", parameters, published, settings=settings, quick=quick, size=(16, 16))
+    return entry("resnet_cifar", parameters, published, settings=settings, quick=quick, size=(16, 16), image=(32, 32))
 
 
 ROWS = [
