@@ -5,6 +5,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from minidl.models.alexnet import (
+    AlexNet,
+    alexnet,
+    alexnet_2012,
+)
 from minidl.models.densenet import (
     DenseNet,
     densenet121,
@@ -33,14 +38,22 @@ from minidl.models.resnet import (
     resnet152,
     resnet_cifar,
 )
+from minidl.models.resnext import (
+    resnext50_32x4d,
+    resnext101_32x8d,
+    resnext101_64x4d,
+)
 from minidl.nn import Module
 
 __all__ = [
+    "AlexNet",
     "DenseNet",
     "LeNet",
     "LeNet5",
     "MobileNetV1",
     "ResNet",
+    "alexnet",
+    "alexnet_2012",
     "create_model",
     "densenet121",
     "densenet161",
@@ -58,6 +71,9 @@ __all__ = [
     "resnet101",
     "resnet152",
     "resnet_cifar",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
 ]
 
 

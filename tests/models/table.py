@@ -1,15 +1,19 @@
 """The table of models: a row or more for each function of `minidl.models` that builds one."""
 
 from tests.models import (
+    rows_alexnet,
     rows_densenet,
     rows_lenet,
     rows_mobilenet_v1,
     rows_resnet,
+    rows_resnext,
 )
 
 ENTRIES = [
+    *rows_alexnet.ROWS,
     *rows_densenet.ROWS,
     *rows_lenet.ROWS,
     *rows_mobilenet_v1.ROWS,
     *rows_resnet.ROWS,
+    *rows_resnext.ROWS,
 ]
