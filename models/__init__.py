@@ -29,6 +29,7 @@ from minidl.models.mobilenet_v1 import (
     MobileNetV1,
     mobilenet_v1,
 )
+from minidl.models.mobilenet_v2 import MobileNetV2, mobilenet_v2
 from minidl.models.resnet import (
     ResNet,
     resnet18,
@@ -51,6 +52,7 @@ __all__ = [
     "LeNet",
     "LeNet5",
     "MobileNetV1",
+    "MobileNetV2",
     "ResNet",
     "alexnet",
     "alexnet_2012",
@@ -65,6 +67,7 @@ __all__ = [
     "lenet5",
     "list_models",
     "mobilenet_v1",
+    "mobilenet_v2",
     "resnet18",
     "resnet34",
     "resnet50",

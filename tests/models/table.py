@@ -5,6 +5,7 @@ from tests.models import (
     rows_densenet,
     rows_lenet,
     rows_mobilenet_v1,
+    rows_mobilenet_v2,
     rows_resnet,
     rows_resnext,
 )
@@ -14,6 +15,7 @@ ENTRIES = [
     *rows_densenet.ROWS,
     *rows_lenet.ROWS,
     *rows_mobilenet_v1.ROWS,
+    *rows_mobilenet_v2.ROWS,
     *rows_resnet.ROWS,
     *rows_resnext.ROWS,
 ]
