@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import Generator
 
 from minidl.data.affine import affine, rotation
+from minidl.data.resize import resize
 
 
 class Transform(Protocol):
@@ -68,6 +69,18 @@ class Normalize:
         mean, std = (np.array(values, images.dtype)[:, None, None] for values in (self.mean, self.std))
         normalized: np.ndarray = (images - mean) / std
         return normalized
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Images at another (height, width), or with a shorter side of this length; bilinear, with antialiasing."""
+
+    size: int | tuple[int, int]
+
+    def __call__(self, images: np.ndarray, generator: Generator | None = None) -> np.ndarray:
+        _want_floats("Resize", images)
+        resized: np.ndarray = resize(images, self.size)
+        return resized
 
 
 @dataclass(frozen=True)
