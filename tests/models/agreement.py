@@ -85,10 +85,15 @@ def side_by_side(ours, twin, training, dtype, x, gs, backend="numpy"):
 
 
 def distances(got, wanted):
-    """The relative distance of each array from the one that is wanted."""
+    """The relative distance of each array from the one that is wanted.
+
+    What is 0 but for rounding, as the gradient of a shift which the next batch norm undoes, is measured against all.
+    """
     assert got.keys() == wanted.keys(), got.keys() ^ wanted.keys()
     assert {name: a.shape for name, a in got.items()} == {name: a.shape for name, a in wanted.items()}
-    scale = {name: max(np.linalg.norm(np.ravel(a)), 1e-12) for name, a in wanted.items()}
+    norms = {name: np.linalg.norm(np.ravel(a)) for name, a in wanted.items()}
+    least = max(1e-12, 1e-9 * np.linalg.norm(list(norms.values())))
+    scale = {name: max(norm, least) for name, norm in norms.items()}
     return {name: float(np.linalg.norm(np.ravel(got[name] - wanted[name])) / scale[name]) for name in wanted}
 
 
