@@ -29,7 +29,15 @@ from minidl.models.mobilenet_v1 import (
     MobileNetV1,
     mobilenet_v1,
 )
-from minidl.models.mobilenet_v2 import MobileNetV2, mobilenet_v2
+from minidl.models.mobilenet_v2 import (
+    MobileNetV2,
+    mobilenet_v2,
+)
+from minidl.models.mobilenet_v3 import MobileNetV3, mobilenet_v3_large, mobilenet_v3_small
+from minidl.models.preact_resnet import (
+    PreActResNet,
+    preact_resnet_cifar,
+)
 from minidl.models.resnet import (
     ResNet,
     resnet18,
@@ -44,15 +52,29 @@ from minidl.models.resnext import (
     resnext101_32x8d,
     resnext101_64x4d,
 )
+from minidl.models.vgg import (
+    VGG,
+    vgg11,
+    vgg11_bn,
+    vgg13,
+    vgg13_bn,
+    vgg16,
+    vgg16_bn,
+    vgg19,
+    vgg19_bn,
+)
 from minidl.nn import Module
 
 __all__ = [
+    "VGG",
     "AlexNet",
     "DenseNet",
     "LeNet",
     "LeNet5",
     "MobileNetV1",
     "MobileNetV2",
+    "MobileNetV3",
+    "PreActResNet",
     "ResNet",
     "alexnet",
     "alexnet_2012",
@@ -68,6 +90,9 @@ __all__ = [
     "list_models",
     "mobilenet_v1",
     "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "preact_resnet_cifar",
     "resnet18",
     "resnet34",
     "resnet50",
@@ -77,6 +102,14 @@ __all__ = [
     "resnext50_32x4d",
     "resnext101_32x8d",
     "resnext101_64x4d",
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg16_bn",
+    "vgg19",
+    "vgg19_bn",
 ]
 
 

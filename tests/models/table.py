@@ -6,8 +6,11 @@ from tests.models import (
     rows_lenet,
     rows_mobilenet_v1,
     rows_mobilenet_v2,
+    rows_mobilenet_v3,
+    rows_preact_resnet,
     rows_resnet,
     rows_resnext,
+    rows_vgg,
 )
 
 ENTRIES = [
@@ -16,6 +19,9 @@ ENTRIES = [
     *rows_lenet.ROWS,
     *rows_mobilenet_v1.ROWS,
     *rows_mobilenet_v2.ROWS,
+    *rows_mobilenet_v3.ROWS,
+    *rows_preact_resnet.ROWS,
     *rows_resnet.ROWS,
     *rows_resnext.ROWS,
+    *rows_vgg.ROWS,
 ]
