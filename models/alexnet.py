@@ -12,8 +12,8 @@ Groups are the halves of the two GPUs: conv2, conv4 and conv5 see only the chann
     2014  23,296  307,392  663,936  884,992  590,080  37,752,832  16,781,312  4,097,000  61,100,840
 
 Departures from the paper: images of 224×224 get 2 pixels of padding, without which the 55×55 outputs of conv1 do not
-fit; on images of other sizes the last maps are averaged to 6×6. Parts have torchvision's names, so its weights load into
-`alexnet`; as there, its dropout precedes fc6 and fc7, where the paper's follows them.
+fit; on images of other sizes the last maps are averaged to 6×6. Parts have torchvision's names, so its weights load
+into `alexnet`; as there, its dropout precedes fc6 and fc7, where the paper's follows them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ class AlexNet(nn.Module):
         dropout_first: bool = True,
     ):
         super().__init__()
-        self.features = nn.Sequential(*_features(config, in_channels))
+        self.features = nn.Sequential(*features(config, in_channels))
         self.avgpool = nn.AdaptiveAvgPool2d((6, 6))
         fc6, fc7, fc8 = nn.Linear(config[-1][0] * 6 * 6, 4096), nn.Linear(4096, 4096), nn.Linear(4096, num_classes)
         hidden = [nn.Dropout(dropout), fc6, nn.ReLU(), nn.Dropout(dropout), fc7, nn.ReLU()]
@@ -63,7 +63,8 @@ class AlexNet(nn.Module):
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
 
-def _features(config: Sequence[Layer], channels: int) -> Iterator[nn.Module]:
+def features(config: Sequence[Layer], channels: int) -> Iterator[nn.Module]:
+    """The convolutions from so many channels on, with what follows each."""
     for out_channels, kernel, stride, groups, normalized, pooled in config:
         yield nn.Conv2d(channels, out_channels, kernel, stride, padding=2 if kernel > 3 else 1, groups=groups)
         yield nn.ReLU()
