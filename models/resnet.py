@@ -162,19 +162,32 @@ class ResNet(nn.Sequential):
                 "fc": nn.Linear(features, num_classes),
             }
         )
-        last = "bn3.weight" if issubclass(block, Bottleneck) else "bn2.weight"
-        for name, p in self.named_parameters():
-            if p.ndim == 4:  # He et al., arXiv:1502.01852
-                nn.init.kaiming_normal_(p, mode="fan_out", nonlinearity="relu")
-            elif zero_init_residual and name.endswith(last):
-                nn.init.zeros_(p)
+        initialize(self)
+        if zero_init_residual:
+            last = "bn3.weight" if issubclass(block, Bottleneck) else "bn2.weight"
+            for name, p in self.named_parameters():
+                if name.endswith(last):
+                    nn.init.zeros_(p)
 
 
-def layers_of_depth(function: str, depth: int) -> list[int]:
-    """Three stages for small images (section 4.2); depth counts the stem, the convolutions of F, the classifier."""
-    n, rest = divmod(depth - 2, 6)
+def initialize(model: nn.Module) -> None:
+    """Convolutions start as He et al., arXiv:1502.01852, have it, by their fan out."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def layers_of_depth(function: str, depth: int, convolutions: int = 2) -> list[int]:
+    """Three stages for small images (section 4.2), by the depth and how many convolutions a block has.
+
+    The depth counts those of the blocks, the stem and the classifier; not those of shortcuts.
+    """
+    step = 3 * convolutions
+    n, rest = divmod(depth - 2, step)
     if rest or n < 1:
-        raise ValueError(f"{function}: depth must be 6n + 2 with n ≥ 1, so that three stages are alike; got {depth}")
+        raise ValueError(
+            f"{function}: depth must be {step}n + 2 with n ≥ 1, so that three stages are alike; got {depth}"
+        )
     return [n] * 3
 
 
