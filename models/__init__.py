@@ -19,6 +19,18 @@ from minidl.models.densenet import (
     densenet264,
     densenet_cifar,
 )
+from minidl.models.efficientnet import (
+    EfficientNet,
+    efficientnet_b0,
+    efficientnet_b1,
+    efficientnet_b2,
+    efficientnet_b3,
+    efficientnet_b4,
+    efficientnet_b5,
+    efficientnet_b6,
+    efficientnet_b7,
+    efficientnet_lite0,
+)
 from minidl.models.lenet import (
     LeNet,
     LeNet5,
@@ -33,7 +45,11 @@ from minidl.models.mobilenet_v2 import (
     MobileNetV2,
     mobilenet_v2,
 )
-from minidl.models.mobilenet_v3 import MobileNetV3, mobilenet_v3_large, mobilenet_v3_small
+from minidl.models.mobilenet_v3 import (
+    MobileNetV3,
+    mobilenet_v3_large,
+    mobilenet_v3_small,
+)
 from minidl.models.preact_resnet import (
     PreActResNet,
     preact_resnet_cifar,
@@ -52,6 +68,14 @@ from minidl.models.resnext import (
     resnext101_32x8d,
     resnext101_64x4d,
 )
+from minidl.models.squeezenet import (
+    SqueezeNet,
+    squeezenet1_0,
+    squeezenet1_1,
+)
+from minidl.models.stochastic_depth import (
+    stochastic_depth_resnet_cifar,
+)
 from minidl.models.vgg import (
     VGG,
     vgg11,
@@ -69,6 +93,7 @@ __all__ = [
     "VGG",
     "AlexNet",
     "DenseNet",
+    "EfficientNet",
     "LeNet",
     "LeNet5",
     "MobileNetV1",
@@ -76,6 +101,7 @@ __all__ = [
     "MobileNetV3",
     "PreActResNet",
     "ResNet",
+    "SqueezeNet",
     "alexnet",
     "alexnet_2012",
     "create_model",
@@ -85,6 +111,15 @@ __all__ = [
     "densenet201",
     "densenet264",
     "densenet_cifar",
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "efficientnet_b3",
+    "efficientnet_b4",
+    "efficientnet_b5",
+    "efficientnet_b6",
+    "efficientnet_b7",
+    "efficientnet_lite0",
     "lenet",
     "lenet5",
     "list_models",
@@ -102,6 +137,9 @@ __all__ = [
     "resnext50_32x4d",
     "resnext101_32x8d",
     "resnext101_64x4d",
+    "squeezenet1_0",
+    "squeezenet1_1",
+    "stochastic_depth_resnet_cifar",
     "vgg11",
     "vgg11_bn",
     "vgg13",

@@ -3,6 +3,7 @@
 from tests.models import (
     rows_alexnet,
     rows_densenet,
+    rows_efficientnet,
     rows_lenet,
     rows_mobilenet_v1,
     rows_mobilenet_v2,
@@ -10,12 +11,15 @@ from tests.models import (
     rows_preact_resnet,
     rows_resnet,
     rows_resnext,
+    rows_squeezenet,
+    rows_stochastic_depth,
     rows_vgg,
 )
 
 ENTRIES = [
     *rows_alexnet.ROWS,
     *rows_densenet.ROWS,
+    *rows_efficientnet.ROWS,
     *rows_lenet.ROWS,
     *rows_mobilenet_v1.ROWS,
     *rows_mobilenet_v2.ROWS,
@@ -23,5 +27,7 @@ ENTRIES = [
     *rows_preact_resnet.ROWS,
     *rows_resnet.ROWS,
     *rows_resnext.ROWS,
+    *rows_squeezenet.ROWS,
+    *rows_stochastic_depth.ROWS,
     *rows_vgg.ROWS,
 ]

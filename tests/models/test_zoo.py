@@ -10,7 +10,7 @@ import minidl
 from minidl import models
 from minidl.nn import functional as F
 from minidl.optim import Adam
-from tests.models.agreement import CLASSES, as_list, count, noise_in_float32, shapes, worst_in_float64
+from tests.models.agreement import CLASSES, as_list, count, noise_in_float32, set_mode, shapes, worst_in_float64
 from tests.models.table import ENTRIES
 
 every_model = pytest.mark.parametrize("entry", ENTRIES, ids=str)
@@ -73,7 +73,7 @@ def test_in_float32_it_is_as_near_to_float64_as_its_twin_is(entry, training):
 
 @quick_models
 def test_other_sizes_and_channels_do(backend, entry):
-    model = entry.build(num_classes=CLASSES, in_channels=1).to(backend)
+    model = set_mode(entry.build(num_classes=CLASSES, in_channels=1).to(backend), training=True)
     height, width = entry.size
     x = minidl.randn(2, 1, height + 8, width + 16, backend=backend)
     ys = as_list(model(x))
