@@ -26,7 +26,10 @@ from minidl.tensor import Tensor
 
 
 class ResidualBlock(nn.Module):
-    """Equations (1) and (2). Kinds of blocks define the parts of F, and F as `residual`; the shortcut comes last."""
+    """Equations (1) and (2). Kinds of blocks define the parts of F, and F as `residual`; the shortcut comes last.
+
+    Settings they do not know they hand on, to what a later paper puts between them and this class.
+    """
 
     expansion = 1  # channels that leave, for each of the width
 
@@ -45,12 +48,12 @@ class ResidualBlock(nn.Module):
 class BasicBlock(ResidualBlock):
     """F of 3×3 and 3×3 (Figure 5, left)."""
 
-    def __init__(self, channels: int, width: int, stride: int = 1, shortcut: str = "B"):
+    def __init__(self, channels: int, width: int, stride: int = 1, shortcut: str = "B", **settings: Any):
         self.conv1 = convolution(channels, width, 3, stride)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = convolution(width, width, 3)
         self.bn2 = nn.BatchNorm2d(width)
-        super().__init__(channels, width, stride, shortcut)
+        super().__init__(channels, width, stride, shortcut, **settings)
 
     def residual(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn1(self.conv1(x)))
@@ -70,6 +73,7 @@ class Bottleneck(ResidualBlock):
         shortcut: str = "B",
         groups: int = 1,
         width_per_group: int = 64,
+        **settings: Any,
     ):
         inner, outer = groups * (width * width_per_group // 64), self.expansion * width
         self.conv1 = convolution(channels, inner, 1)
@@ -78,7 +82,7 @@ class Bottleneck(ResidualBlock):
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = convolution(inner, outer, 1)
         self.bn3 = nn.BatchNorm2d(outer)
-        super().__init__(channels, width, stride, shortcut)
+        super().__init__(channels, width, stride, shortcut, **settings)
 
     def residual(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn1(self.conv1(x)))
