@@ -9,10 +9,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.testing.difference import STEP, Line, Slopes, Tolerance, complex_step, differences, is_coarse, noise_of
-from minidl.testing.function import Function, Host
+from minidl.testing.difference import (
+    EPSILON,
+    SHRINK,
+    STEP,
+    Line,
+    Slopes,
+    Tolerance,
+    complex_step,
+    differences,
+    noise_of,
+)
+from minidl.testing.function import Function, Host, host, size_of
 from minidl.testing.jacobian import Jacobian
-from minidl.testing.pullback import host
 from minidl.testing.report import Row
 from minidl.testing.settings import Settings
 
@@ -36,7 +45,7 @@ class Look(NamedTuple):
 
 
 class Probe:
-    """Looks at one input of a function along lines through its point."""
+    """Looks at one input of a function along lines through its point. What is not finite there stays as it is."""
 
     def __init__(
         self, function: Function, index: int, jacobian: Jacobian, settings: Settings, rng: np.random.Generator
@@ -45,21 +54,16 @@ class Probe:
         self.point, self.values = host(function.points[index]), function.moving(index)
         self.jacobian, self.gradients = jacobian, jacobian.by_input[index]
         self.settings, self.rng = settings, rng
-        self.size = math.sqrt(np.mean(self.point**2)) or 1.0
-        tolerance = settings.tolerance(point.dtype for point in function.points)
-        largest = np.abs(self.gradients[np.isfinite(self.gradients)]).max(initial=1)
-        self.tolerance = Tolerance(tolerance.rtol, tolerance.atol * float(largest))
-        direction, unit = self._random(), self.size * math.sqrt(self.point.size)
+        self.finite, self.size = np.isfinite(self.point), size_of(self.point)
+        self.scales = np.where(self.finite, np.maximum(np.abs(self.point), self.size / 100), 0.0)
+        relative = self._line(self.scales * rng.standard_normal(self.point.shape))
+        here, there = self.point, self.point + STEP * self.scales * rng.uniform(0.5, 1, self.point.shape)
         number = np.complex128 if settings.mode == "complex" else np.float64
-        moved = self.point + STEP * unit * direction
-        function.require_precision(index, self.point.astype(number), moved.astype(number))
-        line = self._line(direction)
-        if is_coarse(line, unit):
-            raise ValueError(
-                f"gradcheck: {function.name} rounds its values, to float32 say: no slope can be seen in them"
-            )
-        self.noise = noise_of(line, unit)
-        self.step = settings.step  # the one that was small enough last
+        function.require_precision(index, here.astype(number), there.astype(number))
+        self.noise, self.reach = noise_of(relative), np.abs(jacobian.contract_sizes(self.values(self.point)))
+        self.step = _first_step(relative, self.noise, self.reach) if settings.eps is None else settings.step
+        if settings.mode == "complex":
+            self._require_analytic(relative)
 
     @property
     def label(self) -> str:
@@ -68,33 +72,51 @@ class Probe:
     def elements(self) -> Iterator[Look]:
         """Along the axes, one element after the other."""
         for index in np.ndindex(self.point.shape):
-            direction = np.zeros(self.point.shape)
-            direction[index] = 1
-            yield self.look(str(list(index)), direction, max(abs(float(self.point[index])), self.size / 100))
+            if self.finite[index]:
+                direction = np.zeros(self.point.shape)
+                direction[index] = 1
+                yield self.look(str(list(index)), direction, float(self.scales[index]))
 
     def directions(self) -> Iterator[Look]:
         """Along random unit vectors."""
         for k in range(self.settings.directions):
-            yield self.look(f"direction {k}", self._random(), self.size * math.sqrt(self.point.size), mixed=True)
+            direction = self.rng.standard_normal(self.point.shape) * self.finite
+            direction /= math.sqrt(np.sum(direction**2)) or 1
+            yield self.look(f"direction {k}", direction, self.size * math.sqrt(self.point.size), mixed=True)
 
     def look(self, place: str, direction: Host, scale: float, mixed: bool = False) -> Look:
         """Along one direction, in steps for the scale of what is moved.
 
         In a `mixed` direction, or for a sum of outputs, kinks add up: then the slopes to both sides are no bounds.
         """
-        expected = self.gradients @ direction.ravel()
-        line = self._line(direction)
+        expected, line, tolerance = self.gradients @ direction.ravel(), self._line(direction), self._tolerance(scale)
         if self.settings.mode == "complex":
-            slopes = complex_step(line, self.settings.step * scale, expected, self.tolerance)
+            slopes = complex_step(line, self.settings.step * scale, expected, tolerance)
         else:
-            slopes, step = differences(line, scale, self.step * scale, self.noise, expected, self.tolerance)
+            slopes, step = differences(line, scale, self.step * scale, self.noise, expected, tolerance)
             self.step = step / scale
         simple = np.arange(len(expected)) >= len(self.jacobian.random)
         return Look(place, direction, expected, slopes, slopes.settled & (slopes.smooth | (simple & (not mixed))))
 
+    def _tolerance(self, scale: float) -> Tolerance:
+        """Relative to the largest of the gradient; below what it takes to change the values by rounding all is 0."""
+        rtol, atol = self.settings.tolerance(np.dtype(np.float64))
+        largest = np.max(np.abs(self.gradients), axis=1, initial=0, where=np.isfinite(self.gradients))
+        return Tolerance(rtol, atol * largest + 100 * EPSILON * self.reach / scale)
+
+    def _require_analytic(self, line: Line) -> None:
+        """Refuse complex steps where they do not measure what differences do."""
+        slope = line(1j * self.settings.step).imag / self.settings.step
+        loose = Tolerance(1e-4, 1e-8 * self.reach)
+        if not differences(line, 1.0, STEP, self.noise, slope, loose)[0].agree(slope).all():
+            raise ValueError(
+                f"gradcheck: mode 'complex': {self.function.name} is not analytic here (has it an absolute value, "
+                "a conjugate, a maximum?), and complex steps do not measure its slopes: use another mode"
+            )
+
     def narrowed(self) -> Look:
         """The look at an element where the gradient is wrong, found by halving: into the half that is more so."""
-        candidates = np.arange(self.point.size)
+        candidates = np.flatnonzero(self.finite)
         while True:
             halves = [half for half in np.array_split(candidates, 2) if len(half)]
             looks = [self._look_at(half) for half in halves]
@@ -112,9 +134,16 @@ class Probe:
     def _line(self, direction: Host) -> Line:
         return lambda t: self.jacobian.contract(self.values(self.point + t * direction))
 
-    def _random(self) -> Host:
-        direction = self.rng.standard_normal(self.point.shape)
-        return direction / np.sqrt(np.sum(direction**2))
+
+def _first_step(line: Line, noise: Host, reach: Host) -> float:
+    """The step to begin with: larger where the values hardly move for their size, and rounding would hide it."""
+    step = STEP
+    while step < 0.1:
+        rise = np.abs(line(step) - line(-step)) / 2
+        if np.any((rise > 1e-7 * step * reach) | (reach == 0)) or np.all(noise <= 1e-7 * rise):
+            break
+        step *= SHRINK
+    return step
 
 
 class Findings:
@@ -126,6 +155,7 @@ class Findings:
         self.kinks: list[Look] = []
         self.numeric: list[float] = []
         self.tied = False  # whether the worst is a look along several elements that are equal
+        self.left_behind: list[Look] = []  # kinks at the point itself, where these are looks nearby
         for look in itertools.chain([first], looks):
             slopes = look.slopes
             self.numeric.append(float(slopes.slope[0] if slopes.smooth[0] else look.expected[0]))
@@ -140,16 +170,24 @@ class Findings:
     @property
     def gradient(self) -> Host:
         """By the values, for the first random sum, where every element was looked at."""
-        return np.reshape(self.numeric, self.probe.point.shape)
+        slopes = np.zeros(self.probe.point.shape)
+        slopes[self.probe.finite] = self.numeric
+        return slopes
 
     @property
     def ok(self) -> bool:
         return bool(self.worst.severity.max() <= 1)
 
     @property
+    def worst_is_smooth(self) -> bool:
+        """Whether there was a slope to compare with."""
+        return bool(self.worst.slopes.smooth[self._worst_output()])
+
+    @property
     def judged(self) -> bool:
-        """Whether anything could be: not if every direction goes through a kink."""
-        return len(self.kinks) < len(self.numeric) or any(look.judged.any() for look in self.kinks)
+        """Whether everything could be: not where kinks add up, unless outputs were looked at by themselves as well."""
+        sums = len(self.probe.jacobian.random)
+        return all((look.judged[sums:] if look.judged[sums:].size else look.judged).all() for look in self.kinks)
 
     @property
     def rough(self) -> bool:
@@ -170,7 +208,7 @@ class Findings:
         kinks = np.flatnonzero(~(look.slopes.smooth & look.slopes.settled))
         r = self._worst_output() if look is self.worst else int(kinks[-1])
         slopes, function, index = look.slopes, self.probe.function, self.probe.index
-        what = "element" if self.one_by_one else "direction"
+        what = ("element" if self.one_by_one else "direction") + "s" * (len(self.numeric) != 1)
         return Row(
             function=function.name,
             input=self.probe.label,
@@ -181,9 +219,9 @@ class Findings:
             numeric=float(slopes.slope[r]),
             tolerance=float(slopes.tolerance[r]),
             ok=self.ok,
-            looked_at=f"{len(self.numeric)} {what}{'' if len(self.numeric) == 1 else 's'}",
+            looked_at=f"{len(self.numeric)} {what}" + " nearby" * bool(self.left_behind),
             kink=None if slopes.smooth[r] and slopes.settled[r] else (float(slopes.left[r]), float(slopes.right[r])),
-            kinks=len(self.kinks),
+            kinks=len(self.kinks) + len(self.left_behind),
         )
 
 

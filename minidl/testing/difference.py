@@ -21,6 +21,7 @@ Line = Callable[[complex], Host]
 STEP = 1e-3  # of the input's scale: where the errors of five points in float64, truncation h⁴ and rounding ε/h, balance
 COMPLEX_STEP = 1e-20  # nothing is subtracted, so nothing is lost
 SHRINK = 8
+EPSILON = float(np.finfo(np.float64).eps)
 LAST = 1e-8  # closer together, rounding is all there is to see
 
 
@@ -61,30 +62,23 @@ class Slopes:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far an expected and a measured slope may be apart."""
+    """How far an expected and a measured slope may be apart: rtol of the larger, and a number for each."""
 
     rtol: float
-    atol: float
+    atol: Host
 
     def __call__(self, expected: Host, measured: Host) -> Host:
         return self.atol + self.rtol * np.fmax(np.abs(expected), np.abs(measured))
 
 
-def noise_of(line: Line, unit: float) -> Host:
+def noise_of(line: Line) -> Host:
     """The size of the rounding errors in the values: what is left of their second differences over tiny steps.
 
     It is no more than 1e-8 of the values. What moves them more is no rounding but a jump.
     """
-    values = np.stack([line(k * 1e-13 * unit) for k in range(-2, 3)])
+    values = np.stack([line(k * 1e-13) for k in range(-2, 3)])
     size, rest = np.abs(values).max(0), np.abs(np.diff(values, 2, axis=0)).max(0)
-    return 4 * (np.minimum(rest, 1e-8 * size) + np.finfo(np.float64).eps * size)
-
-
-def is_coarse(line: Line, unit: float) -> bool:
-    """Whether values come in steps, having been rounded to float32 say: flat from near, with a slope from afar."""
-    near, far, farther = (line(h * unit) - line(-h * unit) for h in (1e-9, STEP / SHRINK, STEP))
-    has_slope = (np.abs(farther / SHRINK - far) < 0.1 * np.abs(far)) & (np.abs(far) > 1e-5 * np.abs(line(0)))
-    return bool(np.any(has_slope & (near == 0)))
+    return 4 * (np.minimum(rest, 1e-8 * size) + EPSILON * size)
 
 
 def differences(
@@ -106,11 +100,27 @@ def differences(
         stays = np.where(now.smooth, now.near(before, "slope"), now.near(before, "left") & now.near(before, "right"))
         found = found.updated(now, where=unsettled)
         unsettled &= ~(stays | (now.smooth & now.agree(expected)))
+        if unsettled.any() and h <= max(last, 1e-300):
+            found, unsettled = _concluded(found, before, unsettled)
         before = now
     found = replace(found, settled=~unsettled)
     if not (found.smooth & found.settled).all():
         return found, step
     return found, h if found.agree(expected).all() else min(step, h * SHRINK)  # the last but one was as good
+
+
+def _concluded(found: Slopes, before: Slopes, unsettled: Host) -> tuple[Slopes, Host]:
+    """What can be said after the last step of those that have not settled.
+
+    The sides may still come together, as those of |x|^1.5 do: then there is a slope. Or they differ by much more than
+    they still change: then there is a kink, next to the point if not at it.
+    """
+    gap, previous = np.abs(found.right - found.left), np.abs(before.right - before.left)
+    together = unsettled & (gap < 0.6 * previous)
+    change = np.maximum(np.abs(found.left - before.left), np.abs(found.right - before.right))
+    apart = unsettled & (change < 0.1 * gap)
+    tolerance = found.tolerance + np.where(together, gap, 0)
+    return replace(found, tolerance=tolerance, smooth=found.smooth | together), unsettled & ~together & ~apart
 
 
 def _five_points(line: Line, start: Host, h: float, noise: Host, expected: Host, tolerance: Tolerance) -> Slopes:

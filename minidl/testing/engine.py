@@ -51,7 +51,10 @@ class Minidl:
     def vjp(self, fn: Callable[..., Any], xs: Sequence[Tensor]) -> tuple[list[Tensor], Pull]:
         with enable_grad():
             leaves = [ops.identity(x) if x.requires_grad else Tensor(x.data).requires_grad_() for x in xs]
-            ys = [y for y in as_list(fn(*leaves)) if y.dtype.kind == "f"]
+            results = as_list(fn(*leaves))
+            if wrong := [y for y in results if not isinstance(y, Tensor)]:
+                raise TypeError(f"gradcheck: the function must return tensors, got {type(wrong[0]).__name__}")
+            ys = [y for y in results if y.dtype.kind == "f"]
 
         def pull(gs: Sequence[Tensor]) -> list[Tensor]:
             record = any(x.requires_grad for x in (*xs, *gs))

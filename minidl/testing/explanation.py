@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 from minidl.testing import diagnosis
 from minidl.testing.comparison import Findings, compare
-from minidl.testing.pullback import Trial, host
+from minidl.testing.function import host
+from minidl.testing.pullback import Trial
 from minidl.testing.report import Fault
 
 MEASURED = 1024  # up to so many elements, a wrong gradient is measured whole, for the diagnosis
 TIED = "each by itself may be right, together they are not: are ties counted more than once? equals are to share"
 
 
-def slope_fault(found: Findings, trial: Trial, others: Sequence[Findings]) -> Fault:
+def slope_fault(found: Findings, trial: Trial, others: Sequence[Findings], right_nearby: bool) -> Fault:
     """That a gradient is not the slope. Where directions showed it, elements are looked at now to find the place."""
     probe, guess = found.probe, ""
     whole = found.one_by_one or probe.point.size <= MEASURED
@@ -28,6 +29,8 @@ def slope_fault(found: Findings, trial: Trial, others: Sequence[Findings]) -> Fa
             others={other.probe.label: other.gradient for other in others if other.one_by_one},
         )
         guess = TIED if found.tied else diagnosis.guess(case)
+    if right_nearby:
+        guess = "a little away it is right: is an op within at a kink here, where no choice of slope suits all?"
     row = found.row()
     slope = f"slope is {row.numeric:.9g}"
     if row.kink:
@@ -45,7 +48,7 @@ def kink_fault(found: Findings) -> Fault:
     if found.rough:
         what, advice = (
             "no slope",
-            "the values jump there: is something rounded, or counted?",
+            "do the values jump there, become infinitely steep, or drown in rounding errors?",
         )
     where = f"{row.function} has {what} in {row.input}, at {row.place}"
     return Fault("kink", f"{where}: the slopes to the two sides are {left:.9g} and {right:.9g}", advice)

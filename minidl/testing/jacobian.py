@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from minidl.backend import Array, array_module
-from minidl.testing.function import Host
-from minidl.testing.pullback import Trial, host
+from minidl.testing.function import Host, flatten
+from minidl.testing.pullback import Trial
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,11 @@ class Jacobian:
         sums = self.random @ values
         return np.concatenate([sums, values]) if len(self.places) > len(sums) else sums
 
+    def contract_sizes(self, values: Host) -> Host:
+        """How large the sums are that G makes of the values, were none to cancel."""
+        sums = np.abs(self.random) @ np.abs(values)
+        return np.concatenate([sums, np.abs(values)]) if len(self.places) > len(sums) else sums
+
 
 def jacobian(trial: Trial, each: bool) -> Jacobian:
     """That of a trial; with `each`, G has a row for each element of the outputs."""
@@ -35,7 +40,7 @@ def jacobian(trial: Trial, each: bool) -> Jacobian:
             for index in np.ndindex(y.shape):
                 rows.append(trial.pull_back(_unit(trial.values, k, index)))
                 places.append(f"output {k} {list(index)}" if len(trial.values) > 1 else f"output {list(index)}")
-    random = np.stack([_flat(trial.upstream), _flat(trial.other)])
+    random = np.stack([flatten(trial.upstream), flatten(trial.other)])
     return Jacobian(random, places, [np.stack([g.ravel() for g in parts]) for parts in zip(*rows, strict=True)])
 
 
@@ -44,7 +49,3 @@ def _unit(values: Sequence[Array], k: int, index: tuple[int, ...]) -> list[Array
     upstream = [array_module(y).zeros_like(y) for y in values]
     upstream[k][index] = 1
     return upstream
-
-
-def _flat(arrays: Sequence[Array]) -> Host:
-    return np.concatenate([host(array).ravel() for array in arrays])

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from minidl.backend import Array, array_module, to_backend
+from minidl.backend import Array, array_module, name_of, to_backend
 from minidl.testing import diagnosis
-from minidl.testing.function import Function, Host
+from minidl.testing.function import Function, Host, host, size_of
 from minidl.testing.report import Fault
+from minidl.testing.settings import Settings
 
 
 class Trial:
-    """One pass forward through a function, two random upstream gradients, and what came back for the first of them."""
+    """One pass forward through a function, two random upstream gradients, and what came back for the first of them.
 
-    def __init__(self, function: Function, rng: np.random.Generator):
+    With another trial `like` it, of the function in another precision, it has the same upstream gradients.
+    """
+
+    def __init__(self, function: Function, rng: np.random.Generator, like: Trial | None = None):
         self.function, self.engine = function, function.engine
         self.xs, ys, self.pull = function.vjp()
         self.values = [self.engine.array(y) for y in ys]
-        self.upstream, self.other = self._random(rng), self._random(rng)
+        if any(y.dtype.kind == "c" for y in self.values):
+            raise ValueError(f"gradcheck: {function.name} returns complex numbers: let it return real ones, or parts")
+        if like is None:
+            self.upstream, self.other = self._random(rng), self._random(rng)
+        else:
+            self.upstream, self.other = self._cast(like.upstream), self._cast(like.other)
         self.given = [self.engine.tensor(g.copy()) for g in self.upstream]
         self.parts = [None if part is None else self.engine.array(part) for part in self.pull(self.given)]
         self.gradient = [self._whole(part, point) for part, point in zip(self.parts, function.points, strict=True)]
@@ -31,16 +41,30 @@ class Trial:
         arrays = [None if part is None else self.engine.array(part) for part in parts]
         return [self._whole(part, point) for part, point in zip(arrays, self.function.points, strict=True)]
 
+    @property
+    def coarsest(self) -> np.dtype[np.floating]:
+        """The type of the inputs that has the least precision, which says how large errors of rounding are."""
+        return max((np.dtype(point.dtype) for point in self.function.points), key=lambda dtype: np.finfo(dtype).eps)
+
+    @property
+    def epsilon(self) -> float:
+        """Its rounding error; that of float64 at least, in which gradients are compared."""
+        return float(max(np.finfo(self.coarsest).eps, np.finfo(np.float64).eps))
+
+    def scale(self, point: Array) -> float:
+        """How large a gradient by this input is when the outputs change as much as it does, in proportion."""
+        pairs = zip(self.upstream, self.values, strict=True)
+        size = math.sqrt(sum(float(np.sum((host(g) * host(y)) ** 2)) for g, y in pairs))
+        return size / (size_of(point) * math.sqrt(max(point.size, 1)))
+
     def _random(self, rng: np.random.Generator) -> list[Array]:
         return [array_module(y).asarray(rng.standard_normal(y.shape).astype(y.dtype)) for y in self.values]
 
+    def _cast(self, upstream: Sequence[Array]) -> list[Array]:
+        return [g.astype(y.dtype) for g, y in zip(upstream, self.values, strict=True)]
+
     def _whole(self, part: Array | None, point: Array) -> Host:
         return np.zeros(point.shape) if part is None else host(part)
-
-
-def host(array: Array) -> Host:
-    """The array on the host, in float64, in memory of its own."""
-    return np.array(to_backend(array, "numpy"), np.float64)
 
 
 DECISIVE = ("finite", "shape", "unmodified", "deterministic")
@@ -50,10 +74,27 @@ DECISIVE = ("finite", "shape", "unmodified", "deterministic")
 def broken_laws(trial: Trial) -> list[Fault]:
     """The laws that are broken, those first that may be the cause of others."""
     faults = []
-    for law in (finite, shape, dtype, aliasing, unmodified, deterministic, linear, zero):
+    for law in (finite, shape, dtype, aliasing, unmodified, deterministic, layout, linear, zero):
         faults += [Fault(law.__name__, f"{trial.function.name}: {message}") for message in law(trial)]
         if faults and law.__name__ in DECISIVE:
             break
+    return faults
+
+
+def broken_precision(trial: Trial, exact: Trial, settings: Settings) -> list[Fault]:
+    """Whether in lower precision the gradients are those of float64, to rounding."""
+    faults = []
+    for k, (label, point) in enumerate(zip(trial.function.labels, trial.function.points, strict=True)):
+        found, wanted = trial.gradient[k], exact.gradient[k]
+        rtol, atol = settings.tolerance(trial.coarsest)
+        floor = atol * np.abs(wanted).max(initial=0) + 100 * trial.epsilon * trial.scale(point)
+        wrong = ~(np.abs(found - wanted) <= rtol * np.abs(wanted) + floor) & np.isfinite(wanted)
+        if wrong.any():
+            at = tuple(map(int, np.argwhere(wrong)[0]))
+            numbers = f"at {list(at)} is {found[at]:.6g}, and in float64 {wanted[at]:.6g}"
+            faults.append(
+                Fault("precision", f"{trial.function.name}: in {trial.coarsest} the gradient of {label} {numbers}")
+            )
     return faults
 
 
@@ -75,26 +116,35 @@ def shape(trial: Trial) -> Iterator[str]:
 def dtype(trial: Trial) -> Iterator[str]:
     """A gradient has the type of its input."""
     for label, part, point in zip(trial.function.labels, trial.parts, trial.function.points, strict=True):
-        if part is not None and part.dtype != point.dtype:
+        if part is not None and part.dtype.newbyteorder("=") != point.dtype.newbyteorder("="):
             yield f"{label} is {point.dtype} but its gradient is {part.dtype}"
 
 
 def aliasing(trial: Trial) -> Iterator[str]:
-    """Who adds to a gradient in place changes nothing else."""
+    """Who adds to a gradient in place changes nothing else, not even what the next call returns."""
     if trial.engine.aliasing:
         return
     labels = trial.function.labels
     parts = [(f"the gradient of {x}", part) for x, part in zip(labels, trial.parts, strict=True) if part is not None]
     others = [("the upstream gradient", trial.engine.array(g)) for g in trial.given]
     others += [(x, trial.engine.array(tensor)) for x, tensor in zip(labels, trial.xs, strict=True)]
-    pairs = [*itertools.combinations(parts, 2), *itertools.product(parts, others)]
-    for (what, array), (whose, other) in pairs:
-        module = array_module(array)
-        if array is other or (module is array_module(other) and module.shares_memory(array, other)):
+    for (what, array), (whose, other) in [*itertools.combinations(parts, 2), *itertools.product(parts, others)]:
+        if _overlap(array, other):
             yield f"{what} shares memory with {whose}: adding to one in place changes the other: copy it"
+            return
     for what, array in parts:
         if array.size and any(n > 1 and not stride for n, stride in zip(array.shape, array.strides, strict=True)):
             yield f"elements of {what} share memory with each other, being broadcast: copy it"
+            return
+    again = trial.pull([trial.engine.tensor(g.copy()) for g in trial.upstream])
+    for label, part, other in zip(labels, trial.parts, again, strict=True):
+        if part is not None and other is not None and _overlap(part, trial.engine.array(other)):
+            yield f"the gradient of {label} is the same memory at every call: the next call changes it: copy it"
+
+
+def _overlap(array: Array, other: Array) -> bool:
+    module = array_module(array)
+    return array is other or (module is array_module(other) and bool(module.shares_memory(array, other)))
 
 
 def deterministic(trial: Trial) -> Iterator[str]:
@@ -105,9 +155,28 @@ def deterministic(trial: Trial) -> Iterator[str]:
         return
     rerun = Trial(trial.function, np.random.default_rng(0))
     values = zip(trial.values, rerun.values, strict=True)
-    values_differ = any(not _same(host(y), host(z), y.dtype) for y, z in values)
+    values_differ = any(not _same(host(y), host(z), float(np.finfo(y.dtype).eps)) for y, z in values)
     if values_differ or [*_differing(trial, trial.gradient, rerun.pull_back(trial.upstream))]:
-        yield "what it computes is another when it is run again: does it draw random numbers? set the seed within it"
+        advice = "does it draw random numbers (set the seed within it), or keep something?"
+        yield f"what it computes is another when it is run again: {advice}"
+
+
+def layout(trial: Trial) -> Iterator[str]:
+    """How the upstream gradient lies in memory makes no difference."""
+    layouts: dict[str, Callable[[Host], Host]] = {"by columns": _by_columns, "with gaps": _with_gaps}
+    for name, lay in layouts.items():
+        upstream = [to_backend(lay(to_backend(g, "numpy")), name_of(g)) for g in trial.upstream]
+        for label, *_ in _differing(trial, trial.gradient, trial.pull_back(upstream)):
+            yield f"the gradient of {label} is another when the upstream gradient lies in memory {name}"
+            return
+
+
+def _by_columns(array: Host) -> Host:
+    return array.copy(order="F")
+
+
+def _with_gaps(array: Host) -> Host:
+    return np.repeat(array[..., None], 2, axis=-1)[..., 0]
 
 
 def linear(trial: Trial) -> Iterator[str]:
@@ -136,15 +205,15 @@ def unmodified(trial: Trial) -> Iterator[str]:
 
 
 def _differing(trial: Trial, some: Sequence[Host], others: Sequence[Host]) -> Iterator[tuple[str, Host, Host]]:
-    """The inputs' labels and gradients where these are not the same, to the rounding of the coarsest input."""
-    coarsest = max((point.dtype for point in trial.function.points), key=lambda dtype: float(np.finfo(dtype).eps))
-    for label, x, y in zip(trial.function.labels, some, others, strict=True):
-        if not _same(x, y, coarsest):
+    """The inputs' labels and gradients where these are not the same, to rounding in sums of what may cancel."""
+    for label, point, x, y in zip(trial.function.labels, trial.function.points, some, others, strict=True):
+        finite = np.isfinite(x) & np.isfinite(y)
+        largest = max(np.abs(x[finite]).max(initial=0), np.abs(y[finite]).max(initial=0), trial.scale(point))
+        near = np.abs(x[finite] - y[finite]) <= 1000 * trial.epsilon * largest
+        if not np.array_equal(np.isfinite(x), np.isfinite(y)) or not near.all():
             yield label, x, y
 
 
-def _same(x: Host, y: Host, dtype: np.dtype[np.floating]) -> bool:
-    """Whether two arrays differ by rounding at most, in sums of numbers up to 1 or more, and are finite alike."""
-    finite = np.isfinite(x) & np.isfinite(y)
-    allowed = 1000 * np.finfo(dtype).eps * max(np.abs(x[finite]).max(initial=1), np.abs(y[finite]).max(initial=1))
-    return np.array_equal(np.isfinite(x), np.isfinite(y)) and bool(np.all(np.abs(x[finite] - y[finite]) <= allowed))
+def _same(x: Host, y: Host, epsilon: float) -> bool:
+    """Whether two arrays are the same but for rounding."""
+    return bool(np.allclose(x, y, rtol=0, atol=1000 * epsilon * np.abs(x).max(initial=0), equal_nan=True))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from minidl.testing.difference import COMPLEX_STEP, STEP, Tolerance
+from minidl.testing.difference import COMPLEX_STEP, STEP
 
 EACH = 128  # up to so many elements are looked at one by one
 
-TOLERANCES = {8: Tolerance(1e-6, 1e-10), 4: Tolerance(1e-4, 1e-5), 2: Tolerance(1e-2, 1e-3)}
-"""By the bytes of a number. Measured slopes are good to about 1e-10, so in float32 the gradient's rounding decides."""
+TOLERANCES = {8: (1e-6, 1e-10), 4: (1e-4, 1e-5), 2: (1e-2, 1e-3)}
+"""rtol and atol by the bytes of a number."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,7 @@ class Settings:
         """Whether so many elements are looked at one by one, or all together in random directions."""
         return self.mode == "full" or size <= (self.directions if self.mode == "project" else EACH)
 
-    def tolerance(self, dtypes: Iterable[np.dtype[np.floating]]) -> Tolerance:
-        """That of the coarsest type."""
-        default = TOLERANCES.get(min(dtype.itemsize for dtype in dtypes), TOLERANCES[8])
-        return Tolerance(
-            default.rtol if self.rtol is None else self.rtol, default.atol if self.atol is None else self.atol
-        )
+    def tolerance(self, dtype: np.dtype[Any]) -> tuple[float, float]:
+        """(rtol, atol) for a gradient of this type; atol relative to the largest of its elements."""
+        rtol, atol = TOLERANCES.get(dtype.itemsize, TOLERANCES[8])
+        return rtol if self.rtol is None else self.rtol, atol if self.atol is None else self.atol

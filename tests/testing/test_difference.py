@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from minidl.testing.difference import STEP, Tolerance, complex_step, differences, noise_of
 
-TOLERANCE = Tolerance(1e-6, 1e-10)
+TOLERANCE = Tolerance(1e-6, np.array(1e-10))
 FUNCTIONS = {
     "exp": (np.exp, np.exp),
     "sin": (lambda x: np.sin(50 * x), lambda x: 50 * np.cos(50 * x)),
@@ -19,7 +19,7 @@ FUNCTIONS = {
 
 def measured(line, expected=np.nan, scale=1.0):
     """The slope of a scalar function at 0, when another is expected: all steps are gone through."""
-    noise = noise_of(line, scale)
+    noise = noise_of(lambda t: line(t * scale))
     slopes, _ = differences(line, scale, STEP * scale, noise, np.array([expected]), TOLERANCE)
     return slopes
 
@@ -63,11 +63,11 @@ def test_each_function_on_the_line_is_measured_for_itself():
     def line(t):
         return np.array([np.exp(t), abs(t), np.sin(1000 * t), 0.0])
 
-    slopes = differences(line, 1.0, STEP, noise_of(line, 1.0), np.full(4, np.nan), TOLERANCE)[0]
+    slopes = differences(line, 1.0, STEP, noise_of(line), np.full(4, np.nan), TOLERANCE)[0]
     assert slopes.smooth.tolist() == [True, False, True, True]
     np.testing.assert_allclose(slopes.slope[[0, 2, 3]], [1, 1000, 0], rtol=1e-6, atol=1e-9)
 
 
 def test_rounding_is_measured():
-    assert noise_of(lambda t: np.array([1e6 + t]), 1.0)[0] > 1e-11
-    assert noise_of(lambda t: np.array([t]), 1.0)[0] < 1e-25
+    assert noise_of(lambda t: np.array([1e6 + t]))[0] > 1e-11
+    assert noise_of(lambda t: np.array([t]))[0] < 1e-25

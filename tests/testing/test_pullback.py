@@ -41,7 +41,7 @@ def test_the_shape_is_the_inputs(pull, guess):
 
 def test_the_type_is_the_inputs():
     laws, message = broken(double, lambda g, x: (2 * g).astype(np.float64), np.ones(3, np.float32))
-    assert laws == ("dtype",)
+    assert "dtype" in laws
     assert "input 0 is float32 but its gradient is float64" in message
 
 
@@ -153,3 +153,28 @@ def test_sums_in_another_order_are_the_same_again():
         return 2 * g * (1 + 1e-14 * next(calls))
 
     assert broken(double, pull)[0] == ()
+
+
+def test_small_gradients_are_held_to_the_laws_too():
+    x, rng = np.ones(4, np.float32), np.random.default_rng(0)
+    noisy = broken(lambda x: 1e-4 * x.sum(), lambda g, x: (1e-4 * g * (1 + 0.09 * rng.random(4))).astype("f4"), x)
+    assert "deterministic" in noisy[0]
+    bent = broken(lambda x: 1e-4 * x.sum(), lambda g, x: (1e-4 * g * (1 + 0.03 * g) * np.ones(4)).astype("f4"), x)
+    assert "linear" in bent[0]
+
+
+def test_long_doubles_are_no_false_alarm():
+    assert broken(double, lambda g, x: 2 * g, np.ones(3, np.longdouble))[0] == ()
+
+
+def test_one_array_handed_out_again_and_again_is_found():
+    buffer = np.empty((2, 3))
+    laws, message = broken(double, lambda g, x: np.multiply(2, g, out=buffer))
+    assert laws == ("aliasing",)
+    assert "the same memory at every call" in message
+
+
+def test_the_upstream_gradient_may_lie_in_memory_as_it_likes():
+    laws, message = broken(double, lambda g, x: 2 * g.ravel("K").reshape(x.shape))
+    assert laws == ("layout",)
+    assert "lies in memory by columns" in message
