@@ -12,6 +12,7 @@ from minidl.mode import definitions, enable_grad, is_grad_enabled, no_grad
 from minidl.ops import *  # noqa: F403  (the ops are top-level functions, as NumPy's are)
 from minidl.random import manual_seed
 from minidl.tensor import Tensor
+from minidl.weights import load_weights, save_weights
 
 __version__ = "0.1.0"
 
@@ -27,6 +28,7 @@ __all__ = [
     "full",
     "grad",
     "is_grad_enabled",
+    "load_weights",
     "manual_seed",
     "nn",
     "no_grad",
@@ -35,6 +37,7 @@ __all__ = [
     "optim",
     "rand",
     "randn",
+    "save_weights",
     "tensor",
     "zeros",
     "zeros_like",
