@@ -31,6 +31,10 @@ from minidl.models.efficientnet import (
     efficientnet_b7,
     efficientnet_lite0,
 )
+from minidl.models.fractalnet import (
+    FractalNet,
+    fractalnet,
+)
 from minidl.models.lenet import (
     LeNet,
     LeNet5,
@@ -68,6 +72,17 @@ from minidl.models.resnext import (
     resnext101_32x8d,
     resnext101_64x4d,
 )
+from minidl.models.senet import (
+    SENet,
+    se_resnet18,
+    se_resnet34,
+    se_resnet50,
+    se_resnet101,
+    se_resnet152,
+    se_resnext50_32x4d,
+    se_resnext101_32x4d,
+    senet154,
+)
 from minidl.models.squeezenet import (
     SqueezeNet,
     squeezenet1_0,
@@ -94,6 +109,7 @@ __all__ = [
     "AlexNet",
     "DenseNet",
     "EfficientNet",
+    "FractalNet",
     "LeNet",
     "LeNet5",
     "MobileNetV1",
@@ -101,6 +117,7 @@ __all__ = [
     "MobileNetV3",
     "PreActResNet",
     "ResNet",
+    "SENet",
     "SqueezeNet",
     "alexnet",
     "alexnet_2012",
@@ -120,6 +137,7 @@ __all__ = [
     "efficientnet_b6",
     "efficientnet_b7",
     "efficientnet_lite0",
+    "fractalnet",
     "lenet",
     "lenet5",
     "list_models",
@@ -137,6 +155,14 @@ __all__ = [
     "resnext50_32x4d",
     "resnext101_32x8d",
     "resnext101_64x4d",
+    "se_resnet18",
+    "se_resnet34",
+    "se_resnet50",
+    "se_resnet101",
+    "se_resnet152",
+    "se_resnext50_32x4d",
+    "se_resnext101_32x4d",
+    "senet154",
     "squeezenet1_0",
     "squeezenet1_1",
     "stochastic_depth_resnet_cifar",
