@@ -29,6 +29,7 @@ class Entry:
     image: tuple[int, int] = (224, 224)  # of those it was made for
     channels: int = 3  # which those have
     settings: Mapping[str, Any] = field(default_factory=dict)
+    rouse: Callable[[nn.Module], Any] | None = None  # done to it before it learns images by heart
     quick: bool = False  # compared in every run of the tests; else only by `python -m benchmarks.zoo`
 
     @property

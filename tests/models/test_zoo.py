@@ -90,6 +90,8 @@ def test_it_learns_sixteen_images_by_heart(entry):
 def overfit(entry, steps=60):
     """The accuracy on 16 random images, of 4 classes, after learning them by heart."""
     model = entry.build(num_classes=4, in_channels=3)
+    if entry.rouse:
+        entry.rouse(model)
     rng = np.random.default_rng(0)
     x = minidl.tensor(rng.standard_normal((16, 3, *entry.size)).astype(np.float32))
     labels = minidl.tensor(np.arange(16) % 4)
