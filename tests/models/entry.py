@@ -48,9 +48,10 @@ class Entry:
         return getattr(models, self.name)(**self.settings, **settings)
 
     def build_twin(self, **settings: Any) -> Any:
-        """PyTorch's; the test skips where there is no PyTorch."""
+        """PyTorch's, from a fixed seed; the test skips where there is no PyTorch."""
         module, function = self.twin.split(".")
         twins = pytest.importorskip(f"tests.models.{module}")
+        pytest.importorskip("torch").manual_seed(0)
         return getattr(twins, function)(**self.settings, **settings)
 
     def __str__(self) -> str:
