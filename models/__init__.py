@@ -35,6 +35,12 @@ from minidl.models.fractalnet import (
     FractalNet,
     fractalnet,
 )
+from minidl.models.googlenet import (
+    GoogLeNet,
+    GoogLeNetOutputs,
+    googlenet,
+    googlenet_2014,
+)
 from minidl.models.lenet import (
     LeNet,
     LeNet5,
@@ -110,6 +116,8 @@ __all__ = [
     "DenseNet",
     "EfficientNet",
     "FractalNet",
+    "GoogLeNet",
+    "GoogLeNetOutputs",
     "LeNet",
     "LeNet5",
     "MobileNetV1",
@@ -138,6 +146,8 @@ __all__ = [
     "efficientnet_b7",
     "efficientnet_lite0",
     "fractalnet",
+    "googlenet",
+    "googlenet_2014",
     "lenet",
     "lenet5",
     "list_models",

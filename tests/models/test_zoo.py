@@ -89,7 +89,7 @@ def test_it_learns_sixteen_images_by_heart(entry):
 
 def overfit(entry, steps=60):
     """The accuracy on 16 random images, of 4 classes, after learning them by heart."""
-    model = entry.build(num_classes=4, in_channels=3)
+    model = set_mode(entry.build(num_classes=4, in_channels=3), training=True)
     if entry.rouse:
         entry.rouse(model)
     rng = np.random.default_rng(0)
