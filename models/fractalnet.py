@@ -109,12 +109,15 @@ class FractalNet(nn.Module):
         super().__init__()
         if columns < 1:
             raise ValueError(f"FractalNet: there must be at least one column, got {columns}")
+        for p in (drop_path, global_drop_path):
+            if not 0 <= p <= 1:
+                raise ValueError(f"FractalNet: drop_path and global_drop_path are probabilities, got {p}")
         rates = [drop_rate * i / max(len(channels) - 1, 1) for i in range(len(channels))]
         self.blocks = [Fractal(columns, *pair, drop_path) for pair in itertools.pairwise([in_channels, *channels])]
         self.drops = [nn.Dropout(rate) for rate in rates]
         self.global_drop_path = GlobalDropPath(columns, global_drop_path)
         self.fc = nn.Linear(channels[-1], num_classes)
-        for module in self.modules():
+        for module in self.modules():  # section 4: Glorot & Bengio, 2010
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.xavier_uniform_(module.weight)
 

@@ -108,6 +108,9 @@ def test_dropout_grows_from_block_to_block():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="at least one column, got 0"):
         models.fractalnet(0)
+    for name in ("drop_path", "global_drop_path"):
+        with pytest.raises(ValueError, match="are probabilities, got 1.5"):
+            models.fractalnet(1, SMALL, **{name: 1.5})
     for column in (0, 5):
         with pytest.raises(ValueError, match=f"column must be from 1 to 4, got {column}"):
             models.fractalnet(4, SMALL)(minidl.ones(1, 3, 8, 8), column=column)
