@@ -109,7 +109,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="at least one column, got 0"):
         models.fractalnet(0)
     for name in ("drop_path", "global_drop_path"):
-        with pytest.raises(ValueError, match="are probabilities, got 1.5"):
+        with pytest.raises(ValueError, match=r"are probabilities, got 1\.5"):
             models.fractalnet(1, SMALL, **{name: 1.5})
     for column in (0, 5):
         with pytest.raises(ValueError, match=f"column must be from 1 to 4, got {column}"):
