@@ -78,6 +78,11 @@ from minidl.models.resnext import (
     resnext101_32x8d,
     resnext101_64x4d,
 )
+from minidl.models.se_variants import (
+    se_densenet121,
+    se_mobilenet_v1,
+    se_vgg16_bn,
+)
 from minidl.models.senet import (
     SENet,
     se_resnet18,
@@ -165,6 +170,8 @@ __all__ = [
     "resnext50_32x4d",
     "resnext101_32x8d",
     "resnext101_64x4d",
+    "se_densenet121",
+    "se_mobilenet_v1",
     "se_resnet18",
     "se_resnet34",
     "se_resnet50",
@@ -172,6 +179,7 @@ __all__ = [
     "se_resnet152",
     "se_resnext50_32x4d",
     "se_resnext101_32x4d",
+    "se_vgg16_bn",
     "senet154",
     "squeezenet1_0",
     "squeezenet1_1",

@@ -1,8 +1,10 @@
-"""SENet's rows. Residual networks: as in R. Cadene's pretrainedmodels and R. Wightman's timm, biases included."""
+"""SENet's rows: as in R. Cadene's pretrainedmodels and R. Wightman's timm, biases included."""
 
 from tests.models.entry import family
 
-entry = family("Hu, Shen, Albanie, Sun, Wu", "1709.01507", 2017, "senet_twin")
+PAPER, ARXIV, YEAR = "Hu, Shen, Albanie, Sun, Wu", "1709.01507", 2017
+entry = family(PAPER, ARXIV, YEAR, "senet_twin")
+
 ROWS = [
     entry("se_resnet18", 11_778_592, "11.8 M"),
     entry("se_resnet34", 21_958_868, "22.0 M"),
