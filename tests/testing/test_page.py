@@ -60,7 +60,7 @@ def test_every_law_is_explained():
     of_engines = re.findall(r'^ +- "(\w+)":', check_engine.__doc__, re.MULTILINE)
     tables = re.findall(r"\| law .*?\n\n", TEXT, re.DOTALL)
     explained = [set(re.findall(r"`(\w+)`", table)) for table in tables]
-    assert explained == [{"slope", "kink", *of_pullbacks}, set(of_engines)]
+    assert explained == [{"slope", "kink", "precision", *of_pullbacks}, set(of_engines)]
 
 
 def test_every_link_leads_somewhere():
