@@ -10,6 +10,7 @@ from minidl.backend import BackendError
 from minidl.creation import arange, eye, from_dlpack, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
 from minidl.mode import definitions, enable_grad, is_grad_enabled, no_grad
 from minidl.ops import *  # noqa: F403  (the ops are top-level functions, as NumPy's are)
+from minidl.overview import summary
 from minidl.random import manual_seed
 from minidl.tensor import Tensor
 from minidl.weights import load_weights, save_weights
@@ -38,6 +39,7 @@ __all__ = [
     "rand",
     "randn",
     "save_weights",
+    "summary",
     "tensor",
     "zeros",
     "zeros_like",
