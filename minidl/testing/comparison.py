@@ -61,6 +61,7 @@ class Probe:
         number = np.complex128 if settings.mode == "complex" else np.float64
         function.require_precision(index, here.astype(number), there.astype(number))
         self.noise, self.reach = noise_of(relative), np.abs(jacobian.contract_sizes(self.values(self.point)))
+        self.moves = bool(np.any(relative(STEP) != relative(-STEP)))
         self.step = _first_step(relative, self.noise, self.reach) if settings.eps is None else settings.step
         if settings.mode == "complex":
             self._require_analytic(relative)
@@ -222,6 +223,7 @@ class Findings:
             looked_at=f"{len(self.numeric)} {what}" + " nearby" * bool(self.left_behind),
             kink=None if slopes.smooth[r] and slopes.settled[r] else (float(slopes.left[r]), float(slopes.right[r])),
             kinks=len(self.kinks) + len(self.left_behind),
+            unused=self.ok and not self.probe.moves and not self.probe.gradients.any(),
         )
 
 

@@ -108,7 +108,7 @@ def _factor(case: Case) -> str | None:
             return f"off by a factor of {n} everywhere: summed over {what}, where the mean is meant?"
         if np.isclose(factor, 1 / n, rtol=1e-4):
             return f"off by a factor of 1/{n} everywhere: averaged over {what}, where the sum is meant?"
-    return f"off by a factor of {factor:.6g} everywhere"
+    return f"off by a factor of {factor:.6g} everywhere" if case.numeric.size > 1 else None
 
 
 def _other_input(case: Case) -> str | None:
@@ -174,7 +174,10 @@ def _somewhere(case: Case) -> str | None:
     wrong = np.abs(case.error) > 1e-3 * np.abs(case.error).max()
     if wrong.all():
         return None
-    box = ", ".join(f"{i.min()}" if i.min() == i.max() else f"{i.min()}:{i.max() + 1}" for i in np.nonzero(wrong))
+    places = np.nonzero(wrong)
+    if all(i.min() == 0 and i.max() == n - 1 for i, n in zip(places, wrong.shape, strict=True)):
+        return f"{_count(wrong)} wrong; the others are right"
+    box = ", ".join(f"{i.min()}" if i.min() == i.max() else f"{i.min()}:{i.max() + 1}" for i in places)
     return f"{_count(wrong)} wrong, all within [{box}]; the others are right"
 
 
@@ -184,9 +187,9 @@ RULES: Sequence[Callable[[Case], str | None]] = (
     _lost_skip,
     _factor,
     _constant_lost,
+    _permuted,
     _passed_on,
     _other_input,
-    _permuted,
     _moved,
     _spread,
     _factors,

@@ -25,6 +25,7 @@ class Row:
     looked_at: str  # "12 elements", "8 directions"
     kink: tuple[float, float] | None = None
     kinks: int = 0  # how many of the places are
+    unused: bool = False  # whether the values do not change with the input at all
 
     @property
     def error(self) -> float:
@@ -33,6 +34,8 @@ class Row:
 
     @property
     def verdict(self) -> str:
+        if self.unused:
+            return "unused"
         return "WRONG" if not self.ok else "kink" if self.kink else "ok"
 
     @property
@@ -44,6 +47,7 @@ class Row:
         return self.verdict, self.function, by, self.looked_at, self.place, f"{self.analytic:.9g}", numeric, error
 
 
+FEW = 12  # so many rows are shown in any case; of more, where something is wrong, only those that are not ok
 HEADER = ("", "function", "by", "looked at", "worst at", "analytic", "numeric", "error")
 
 
@@ -83,12 +87,14 @@ class Report:
     def __str__(self) -> str:
         where = f" ({self.source})" if self.source else ""
         title = f"gradients of {self.function}{where}: {'all right' if self.ok else 'WRONG'}"
-        table = [HEADER, *(row.cells for row in self.rows)] if self.rows else []
+        shown = [row for row in self.rows if self.ok or len(self.rows) <= FEW or row.verdict != "ok"]
+        table = [HEADER, *(row.cells for row in shown)] if shown else []
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
         ]
-        return "\n".join([title, *lines, *map(str, self.faults)])
+        rest = [f"(and {len(self.rows) - len(shown)} inputs that are ok)"] if len(shown) < len(self.rows) else []
+        return "\n".join([title, *lines, *rest, *map(str, self.faults)])
 
 
 class GradientError(AssertionError):

@@ -55,6 +55,7 @@ def test_numbers_arrays_lists_and_tensors_are_all_inputs():
 def test_an_input_that_the_function_does_not_use_has_a_gradient_of_zeros():
     used, unused = gradcheck(lambda x, y: x * 2, [data(2), data(3)]).rows
     assert (used.analytic != 0, unused.analytic, unused.numeric) == (True, 0, 0)
+    assert (used.verdict, unused.verdict) == ("ok", "unused")
 
 
 def test_inputs_without_elements_have_nothing_to_be_wrong():
@@ -545,6 +546,16 @@ def test_a_report_is_a_table_and_the_error_has_it():
     assert re.match(r"slope: the gradient of planted by input 0, of shape \(3,\), is wrong at \[\d\]: it is", lines[3])
     assert "off by a factor of 0.5 everywhere" in lines[4]
     assert caught.value.report.broken == ("slope",)
+
+
+def test_of_many_inputs_those_that_are_wrong_are_shown():
+    def last_forgotten(*xs):
+        return sum(xs[1:], xs[0]) * xs[-1].detach()
+
+    report = gradcheck(last_forgotten, [data(1) for _ in range(20)], raise_exception=False)
+    lines = str(report).splitlines()
+    assert [line[:5] for line in lines[2:4]] == ["WRONG", "(and "]
+    assert lines[3] == "(and 19 inputs that are ok)"
 
 
 def test_the_seed_chooses_the_directions():
