@@ -15,6 +15,14 @@ def test_the_ten_lines_print_what_stands_below_them(capsys):
     assert found == wanted
 
 
+def test_the_table_of_costs_is_the_one_that_is_printed(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, shown = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", TEXT, re.DOTALL)[1]
+    assert "summary" in code
+    exec(compile(code, "costs.py", "exec"), {})
+    assert capsys.readouterr().out == shown
+
+
 def test_every_folder_and_file_it_names_is_there():
     named = set(re.findall(r"\]\(([\w/.]+)\)|`((?:minidl|models|examples|benchmarks|tests)/[\w/.]*)`", TEXT))
     assert named
