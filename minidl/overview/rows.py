@@ -42,7 +42,7 @@ class Row:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
     """What a network costs: `print` shows it as a table, rich in colour; rows and totals are attributes."""
 
@@ -76,7 +76,7 @@ class Summary:
         ]
         return ", ".join(parts)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         table = [HEADINGS, *self._shown()]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
