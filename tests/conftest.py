@@ -1,7 +1,5 @@
 """What all tests share: the hypothesis profiles, and the backends they run on."""
 
-import os
-
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -14,7 +12,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.register_profile("thorough", settings.get_profile("quick"), max_examples=500)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+settings.load_profile("quick")  # pytest --hypothesis-profile=thorough for the other
 
 
 def _missing(backend: str) -> str | None:
