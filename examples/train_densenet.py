@@ -10,9 +10,7 @@ The paper's DenseNet-40 (with 10,000 images of CIFAR-10, for a taste of it on a 
 import argparse
 import sys
 
-from minidl import manual_seed
 from minidl.models import densenet_cifar
-from minidl.optim import SGD
 from minidl.train import Trainer, command
 
 
@@ -29,30 +27,8 @@ def parser() -> command.Parser:
 
 def build(args: argparse.Namespace) -> Trainer:
     """Data, network, optimiser and schedule, ready to train."""
-    train, test = command.datasets(args)
-    train_loader, test_loader = command.loaders(args, train, test)
-    manual_seed(args.seed)
-    model = densenet_cifar(
-        args.depth,
-        args.growth_rate,
-        args.bottleneck,
-        args.compression,
-        num_classes=len(train.classes),
-        in_channels=train.images.shape[1],
-    ).to(args.backend)
-    optimizer = SGD(model.parameters(), lr=args.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    scheduler = command.schedule(args, optimizer, steps=args.epochs * len(train_loader))
-    return Trainer(
-        model,
-        optimizer,
-        scheduler,
-        train_loader,
-        test_loader,
-        out=args.out,
-        seed=args.seed,
-        settings=vars(args),
-        resume=args.resume,
-    )
+    names = ("depth", "growth_rate", "bottleneck", "compression")
+    return command.trainer(args, densenet_cifar, **{name: getattr(args, name) for name in names})
 
 
 if __name__ == "__main__":

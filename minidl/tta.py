@@ -118,33 +118,22 @@ def batches(view: View, x: Tensor) -> Iterable[Tensor]:
     return [made] if isinstance(made, Tensor) else made
 
 
-def _scaled(x: Tensor, factor: float) -> Tensor:
-    """The images enlarged (or, below 1, made smaller) by a factor, to whole pixels."""
+def _times(factor: float, x: Tensor) -> tuple[int, int]:
+    """The height and width of the images times a factor, in whole pixels."""
     height, width = x.shape[2:]
-    return resize(x, (max(1, round(factor * height)), max(1, round(factor * width))))
-
-
-def _crops_of_enlarged(crop: type[FiveCrop | TenCrop]) -> View:
-    """Crops as large as the images, from the images enlarged by 8/7."""
-
-    def view(x: Tensor) -> tuple[Tensor, ...]:
-        height, width = x.shape[2:]
-        return crop((height, width))(_scaled(x, 8 / 7))
-
-    return view
+    return max(1, round(factor * height)), max(1, round(factor * width))
 
 
 VIEWS: dict[str, Sequence[View]] = {
     "none": [identity],
     "flip": [identity, hflip],
-    "five-crop": [_crops_of_enlarged(FiveCrop)],
-    "ten-crop": [_crops_of_enlarged(TenCrop)],
-    "multi-scale": [lambda x: (_scaled(x, factor) for factor in (7 / 8, 1, 9 / 8))],
+    "five-crop": [lambda x: FiveCrop(_times(7 / 8, x))(x)],
+    "ten-crop": [lambda x: TenCrop(_times(7 / 8, x))(x)],
+    "multi-scale": [lambda x: MultiScale([_times(factor, x) for factor in (7 / 8, 1, 9 / 8)])(x)],
 }
-"""Views by name, for images of any size.
+"""Views by name, for networks that take images of any size.
 
-Crops are as large as the image and taken from it enlarged by 8/7, as AlexNet's 224 were from 256, so that a network
-sees images of the size it knows; scales are VGG's 224, 256 and 288 for 256, which wants a network for any size.
+Crops have 7/8 of the image's sides, as AlexNet's 224 of 256; scales are 7/8, 1 and 9/8, as VGG's 224, 256 and 288.
 """
 
 AVERAGES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -178,9 +167,7 @@ class TestTimeAugmentation(Module):
             kinds = [type(model).__name__ for model in self.models]
             raise TypeError(f"TestTimeAugmentation: models are {kinds}; wanted a Module, or several")
         if isinstance(views, str) and views not in VIEWS:
-            raise ValueError(
-                f"TestTimeAugmentation: views is {views!r}; wanted one of {', '.join(VIEWS)}, or functions"
-            )
+            raise ValueError(f"TestTimeAugmentation: views is {views!r}; wanted functions or {', '.join(VIEWS)}")
         if average not in AVERAGES:
             raise ValueError(f"TestTimeAugmentation: average is {average!r}; wanted one of {', '.join(AVERAGES)}")
         self.views = VIEWS[views] if isinstance(views, str) else [views] if callable(views) else list(views)

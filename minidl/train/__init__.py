@@ -1,7 +1,9 @@
 """Training with files to show for it: the loop, its checkpoints and curves, and the command line of the examples."""
 
 from minidl.train import command
+from minidl.train.comparison import Comparison
+from minidl.train.evaluation import DivergedError, evaluate
 from minidl.train.record import Record
-from minidl.train.trainer import DivergedError, Trainer, evaluate
+from minidl.train.trainer import Trainer
 
-__all__ = ["DivergedError", "Record", "Trainer", "command", "evaluate"]
+__all__ = ["Comparison", "DivergedError", "Record", "Trainer", "command", "evaluate"]

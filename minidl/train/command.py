@@ -1,8 +1,8 @@
-"""The command line that the training examples share: arguments, and what they mean; errors in one line; exit codes.
+"""The command line that the examples share: arguments, and what they mean; errors in one line; exit codes.
 
-    parser = command.Parser(__doc__, name="lenet", epochs=10, batch_size=64, lr=0.1)
-    parser.add_argument("--width", type=command.positive(int), default=6)
-    sys.exit(command.run(parser, build))        # build(args) makes the Trainer
+    parser = command.Parser(__doc__, name="resnet", epochs=10, batch_size=64, lr=0.1)
+    parser.add_argument("--depth", type=command.positive(int), default=20)
+    sys.exit(command.run(parser, lambda args: command.trainer(args, resnet_cifar, depth=args.depth)))
 
 Exit codes: 0 all epochs are done, 1 it could not go on, 2 it could not begin, 130 Ctrl-C.
 """
@@ -17,14 +17,20 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from minidl.backend import module_named
 from minidl.data import DataError, DataLoader, Dataset, load_dataset
-from minidl.data.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip, ToFloat, Transform
-from minidl.optim import Optimizer
+from minidl.data.catalogue import SOURCES
+from minidl.data.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip, Resize, ToFloat, Transform
+from minidl.nn import Module
+from minidl.optim import SGD, Optimizer
 from minidl.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
-from minidl.train.trainer import DivergedError, Trainer, load_run
+from minidl.random import manual_seed
+from minidl.train.evaluation import DivergedError
+from minidl.train.network import network
+from minidl.train.record import Record
+from minidl.train.trainer import Trainer, load_run
 
 SCHEDULES: dict[str, Callable[[Optimizer, int, float], LRScheduler]] = {
     "one-cycle": lambda optimizer, steps, lr: OneCycleLR(optimizer, lr, steps),
@@ -36,14 +42,27 @@ CENTRED = {"fashion-mini", "fashion", "mnist"}
 """Sets whose images are centred: in few epochs, crops at random places cost more accuracy than they bring."""
 ELSEWHERE = {"backend", "data_dir", "download", "out", "resume", "workers"}
 """Arguments that say where and how a run runs, not which run it is: they may change when it is resumed."""
+FAILURES = ImportError, OSError, RuntimeError, ValueError
+"""What is said in one line: a package, file or device is missing, or an argument makes no sense."""
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that knows the common arguments. `name` names the folders of runs: runs/name-1 and so on."""
+class Run(Protocol):
+    """What a command does once it can begin."""
 
-    def __init__(self, description: str | None, name: str, *, epochs: int, batch_size: int, lr: float):
+    @property
+    def out(self) -> Path: ...
+
+    @property
+    def saved(self) -> int: ...
+
+    def fit(self, epochs: int) -> Sequence[Record]: ...
+
+
+class DataParser(argparse.ArgumentParser):
+    """A parser that knows the arguments about data."""
+
+    def __init__(self, description: str | None, *, batch_size: int):
         super().__init__(description=description, formatter_class=_Help, allow_abbrev=False)
-        self.name = name
         add = self.add_argument_group("data").add_argument
         add(
             "--data",
@@ -53,25 +72,42 @@ class Parser(argparse.ArgumentParser):
         )
         add("--data-dir", metavar="DIR", help="where a named set is; else in $MINIDL_DATA or ~/.cache/minidl")
         add("--download", action="store_true", help="fetch a named set that is not there yet")
-        add("--limit", type=positive(int), metavar="N", help="train on the first N images only")
-        add("--image-size", type=positive(int), metavar="S", help="side to which a folder's images are scaled and cut")
-        add("--augment", action=argparse.BooleanOptionalAction, default=True, help="crop and flip images at random")
-        add("--padding", type=natural, metavar="P", help="zeros around a cropped image; else 4, for the MNISTs 0")
+        add(
+            "--image-size",
+            type=positive(int),
+            metavar="S",
+            help="side to which images are scaled, a folder's also cut",
+        )
         add("--workers", type=natural, default=1, metavar="N", help="threads that prepare batches")
-        add = self.add_argument_group("training").add_argument
-        add("--epochs", type=positive(int), default=epochs, metavar="N", help="passes over the training images")
         add("--batch-size", type=positive(int), default=batch_size, metavar="N", help="images a step")
-        add("--lr", type=positive(float), default=lr, help="the highest learning rate of the schedule")
-        add("--schedule", choices=SCHEDULES, default="one-cycle", help="how the learning rate goes from epoch to epoch")
-        add("--seed", type=natural, default=0, metavar="N", help="of weights, order, augmentation and dropout")
         add("--backend", choices=["numpy", "cupy"], default="numpy", help="the array library: cupy is for NVIDIA GPUs")
-        add = self.add_argument_group("run").add_argument
-        add("--out", metavar="DIR", help=f"a new or empty folder for results; else the next of runs/{name}-1, -2, ...")
-        add("--resume", action="store_true", help="go on with the run in --out, else with the last, with its arguments")
 
     def error(self, message: str) -> NoReturn:
         """Leave with one line and exit code 2."""
         self.exit(2, f"{self.prog}: {message} (--help lists the arguments)\n")
+
+
+class Parser(DataParser):
+    """A parser that knows the arguments of training.
+
+    name: names the folders of runs: runs/name-1 and so on.
+    part: the folder in them that holds the first of several runs, if there are several.
+    """
+
+    def __init__(self, description: str | None, name: str, *, epochs: int, batch_size: int, lr: float, part: str = ""):
+        super().__init__(description, batch_size=batch_size)
+        self.name, self.part = name, part
+        add = self.add_argument_group("training").add_argument
+        add("--limit", type=positive(int), metavar="N", help="train on the first N images only")
+        add("--augment", action=argparse.BooleanOptionalAction, default=True, help="crop and flip images at random")
+        add("--padding", type=natural, metavar="P", help="zeros around a cropped image; else 4, for the MNISTs 0")
+        add("--epochs", type=positive(int), default=epochs, metavar="N", help="passes over the training images")
+        add("--lr", type=positive(float), default=lr, help="the highest learning rate of the schedule")
+        add("--schedule", choices=SCHEDULES, default="one-cycle", help="how the learning rate goes from epoch to epoch")
+        add("--seed", type=natural, default=0, metavar="N", help="of weights, order, augmentation and dropout")
+        add = self.add_argument_group("run").add_argument
+        add("--out", metavar="DIR", help=f"a new or empty folder for results; else the next of runs/{name}-1, -2, ...")
+        add("--resume", action="store_true", help="go on with the run in --out, else with the last, with its arguments")
 
     def arguments(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
         """The arguments, `out` among them; of a run that is resumed, its own, where the line does not repeat them."""
@@ -84,7 +120,7 @@ class Parser(argparse.ArgumentParser):
         if args.out is None and not last:
             raise ValueError(f"--resume: there is no run in runs/{self.name}-1 or after: say where it is, with --out")
         out = args.out or str(Path("runs", f"{self.name}-{last}"))
-        saved = load_run(out)["settings"]
+        saved = load_run(Path(out, self.part))["settings"]
         self.set_defaults(**saved)
         args = self.parse_args(argv)
         args.out = out
@@ -92,55 +128,99 @@ class Parser(argparse.ArgumentParser):
         return args
 
 
-def run(parser: Parser, build: Callable[[argparse.Namespace], Trainer], argv: Sequence[str] | None = None) -> int:
-    """Make a trainer from the arguments and let it train; returns the exit code."""
+def run(parser: Parser, build: Callable[[argparse.Namespace], Run], argv: Sequence[str] | None = None) -> int:
+    """Make a trainer (or several, as one run) from the arguments and let it train; returns the exit code."""
     try:
         args = parser.arguments(argv)
         module_named(args.backend)
         trainer = build(args)
     except KeyboardInterrupt:
-        return _complain(parser, "interrupted before the training began", code=130)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        return _complain(parser, error, code=2)
+        return complain(parser, "interrupted before the training began", code=130)
+    except FAILURES as error:
+        return complain(parser, error, code=2)
     try:
         trainer.fit(args.epochs)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C does not wait for the end of threads
-        return _complain(parser, f"interrupted.\n{_go_on(trainer)}", code=130)
+        return complain(parser, f"interrupted.\n{_go_on(trainer)}", code=130)
     except MemoryError as error:
-        return _complain(parser, f"out of memory ({error}): a smaller --batch-size needs less", code=1)
+        return complain(parser, f"out of memory ({error}): a smaller --batch-size needs less", code=1)
     except DataError as error:
-        return _complain(parser, error, code=2)
+        return complain(parser, error, code=2)
     except DivergedError as error:
-        return _complain(parser, error, code=1)
+        return complain(parser, error, code=1)
     except OSError as error:
-        return _complain(parser, f"{error}; results go to {trainer.out}\n{_go_on(trainer)}", code=1)
+        return complain(parser, f"{error}; results go to {trainer.out}\n{_go_on(trainer)}", code=1)
     return 0
 
 
+def trainer(
+    args: argparse.Namespace,
+    build: Callable[..., Module],
+    *,
+    out: str | Path | None = None,
+    aux_weight: float = 0.3,
+    **settings: Any,
+) -> Trainer:
+    """Data, a network for it, SGD with Nesterov's momentum and a schedule, ready to train.
+
+    build: a function of the zoo, which gets the settings, the number of classes and that of channels. The checkpoint
+        keeps its name as `model`, the settings as `set`, and the `mean` and `std` by which images are normalised, so
+        that others can build the network again and use it.
+    out: the folder, instead of --out.
+    """
+    train, test = datasets(args)
+    normalize = Normalize(*train.mean_std())
+    train_loader, test_loader = loaders(args, train, test, normalize)
+    manual_seed(args.seed)
+    model = network(build, settings, train, args.image_size).to(args.backend)
+    optimizer = SGD(model.parameters(), lr=args.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    return Trainer(
+        model,
+        optimizer,
+        schedule(args, optimizer, steps=args.epochs * len(train_loader)),
+        train_loader,
+        test_loader,
+        out=out or args.out,
+        aux_weight=aux_weight,
+        seed=args.seed,
+        settings={**vars(args), **vars(normalize), "model": build.__name__, "set": settings},
+        resume=args.resume,
+    )
+
+
 def datasets(args: argparse.Namespace) -> tuple[Dataset, Dataset]:
-    """(train, test): --data, --data-dir, --download, --limit, --image-size."""
+    """(train, test): --data, --data-dir, --download, --limit, and --image-size, if it is about a folder of images."""
+    is_folder = args.data not in SOURCES and (Path(args.data).expanduser() / "train").is_dir()
     try:
-        train, test = load_dataset(args.data, args.data_dir, args.download, args.image_size)
+        train, test = load_dataset(args.data, args.data_dir, args.download, args.image_size if is_folder else None)
     except DataError as error:
         help_is_in = "--image-size" if Path(args.data).is_dir() else "--data-dir and --download"
         raise DataError(f"--data {args.data}: {error} (on this command line: {help_is_in})") from error
     return train.subset(slice(args.limit)), test
 
 
-def loaders(args: argparse.Namespace, train: Dataset, test: Dataset) -> tuple[DataLoader, DataLoader]:
-    """Loaders of images normalised by the training set's: --augment, --padding, --batch-size, --seed, --workers."""
-    pixels: list[Transform] = [ToFloat(), Normalize(*train.mean_std())]
+def loaders(
+    args: argparse.Namespace, train: Dataset, test: Dataset, normalize: Normalize
+) -> tuple[DataLoader, DataLoader]:
+    """Loaders of normalised images: --augment, --padding, --image-size, --batch-size, --seed, --workers."""
     moves: list[Transform] = []
     if args.augment:
         padding = args.padding if args.padding is not None else 0 if args.data in CENTRED else 4
         height, width = train.images.shape[2:]
         moves = [RandomCrop((height, width), padding), RandomHorizontalFlip(0.0 if args.data == "mnist" else 0.5)]
     sizes = {"batch_size": args.batch_size, "num_workers": args.workers}
+    same = [*pixels(train, args.image_size), normalize]
     return (
-        DataLoader(train, shuffle=True, transform=Compose([*moves, *pixels]), seed=args.seed, **sizes),
-        DataLoader(test, transform=Compose(pixels), **sizes),
+        DataLoader(train, shuffle=True, transform=Compose([*moves, *same]), seed=args.seed, **sizes),
+        DataLoader(test, transform=Compose(same), **sizes),
     )
+
+
+def pixels(dataset: Dataset, image_size: int | None) -> list[Transform]:
+    """Pixels to floats, and images to squares of this side, where they are not."""
+    size = (image_size, image_size) if image_size else dataset.images.shape[2:]
+    return [ToFloat()] if size == dataset.images.shape[2:] else [ToFloat(), Resize(size)]
 
 
 def schedule(args: argparse.Namespace, optimizer: Optimizer, steps: int) -> LRScheduler:
@@ -179,7 +259,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
     """Shows the description as it is written, and the defaults that say something."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        silent = action.default in (None, False, argparse.SUPPRESS)
+        silent = not action.default or action.default == argparse.SUPPRESS
         return action.help if silent else f"{action.help} (default: %(default)s)"
 
 
@@ -200,10 +280,12 @@ def _option(key: str, value: Any) -> str:
     name = key.replace("_", "-")
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
+    if isinstance(value, dict):
+        value = " ".join(f"{key}={part}" for key, part in value.items()) or None
     return f"no --{name}" if value is None else f"--{name} {value}"
 
 
-def _go_on(trainer: Trainer) -> str:
+def _go_on(trainer: Run) -> str:
     """What to type here to go on."""
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):
@@ -214,6 +296,7 @@ def _go_on(trainer: Trainer) -> str:
     return f"Go on after epoch {trainer.saved} with: {command}"
 
 
-def _complain(parser: Parser, error: object, code: int) -> int:
+def complain(parser: DataParser, error: object, code: int) -> int:
+    """Say what is wrong in a line; returns the exit code."""
     sys.stderr.write(f"{parser.prog}: {error}\n")
     return code

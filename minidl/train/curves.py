@@ -1,8 +1,8 @@
-"""The picture of a run: loss, accuracy and learning rate by epoch."""
+"""The picture of a run, and of several: loss, accuracy and learning rate by epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,16 @@ from minidl.extra import import_extra
 from minidl.train.record import Record, best_of
 
 COLORS = {"train": "#7f9db9", "test": "#c44e1f", "lr": "#777777"}
+COMPARED = ["#c44e1f", "#2a6f97", "#6a994e", "#7b2d8b", "#b08900", "#444444"]
 INK, GRID = "#333333", "#e8e8e8"
 
 
 def plot_curves(records: Sequence[Record], path: Path) -> None:
     """Write the picture as PNG."""
-    # A Figure by itself draws without a screen; pyplot would look for one.
-    figure = import_extra("matplotlib.figure", "train").Figure(figsize=(11, 3.6), layout="constrained")
+    figure = _figure()
     loss, accuracy, rate = figure.subplots(1, 3, width_ratios=[4, 4, 3])
     epochs = [record.epoch for record in records]
-    style: dict[str, Any] = {"marker": "o", "markersize": 3.5} if len(epochs) < 50 else {}
+    style = _style(len(epochs))
     for part in ("train", "test"):
         losses, shares = ([getattr(record, f"{part}_{what}") for record in records] for what in ("loss", "accuracy"))
         loss.plot(epochs, losses, color=COLORS[part], label=part, **style)
@@ -32,6 +32,38 @@ def plot_curves(records: Sequence[Record], path: Path) -> None:
         axes.set_ylim(0, 1.02 * axes.get_ylim()[1])  # from zero, with room above the highest point
     loss.legend(frameon=False, labelcolor="linecolor")
     _mark(accuracy, best_of(records))
+    _write(figure, path)
+
+
+def plot_comparison(runs: Mapping[str, Sequence[Record]], path: Path) -> None:
+    """Write the picture of several runs as PNG: what they scored on the test images, and dotted on the training's."""
+    figure = _figure()
+    panels = dict(zip(("loss", "accuracy"), figure.subplots(1, 2), strict=True))
+    length = max(len(records) for records in runs.values())
+    for i, (name, records) in enumerate(runs.items()):
+        epochs, color = [record.epoch for record in records], COMPARED[i % len(COMPARED)]
+        for what, axes in panels.items():
+            scale = 100 if what == "accuracy" else 1
+            for part, style in (("test", {"label": name, **_style(length)}), ("train", {"linestyle": ":"})):
+                values = [scale * getattr(record, f"{part}_{what}") for record in records]
+                axes.plot(epochs, values, color=color, **style)
+    _tidy(panels["loss"], "loss on test images, training dotted", length)
+    _tidy(panels["accuracy"], "accuracy, %", length)
+    panels["loss"].set_ylim(0, 1.02 * panels["loss"].get_ylim()[1])
+    panels["accuracy"].legend(frameon=False, labelcolor="linecolor", loc="lower right")
+    _write(figure, path)
+
+
+def _figure() -> Any:
+    # A Figure by itself draws without a screen; pyplot would look for one.
+    return import_extra("matplotlib.figure", "train").Figure(figsize=(11, 3.6), layout="constrained")
+
+
+def _style(epochs: int) -> dict[str, Any]:
+    return {"marker": "o", "markersize": 3.5} if epochs < 50 else {}
+
+
+def _write(figure: Any, path: Path) -> None:
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=144)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minidl import checkpoint, no_grad
+from minidl import checkpoint
 from minidl.checkpoint import CheckpointError
 from minidl.data import DataLoader
 from minidl.extra import import_extra
@@ -20,62 +19,13 @@ from minidl.nn import functional as F
 from minidl.optim import Optimizer
 from minidl.optim.lr_scheduler import LRScheduler
 from minidl.random import manual_seed
-from minidl.tensor import Tensor
 from minidl.train.curves import plot_curves
 from minidl.train.display import Bar, Display
+from minidl.train.evaluation import DivergedError, Loss, Mean, backend_of, evaluate
 from minidl.train.record import Record, best_of, write_records
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""From scores (N, C) and labels (N,) to the mean loss of a batch."""
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
 FORMAT = 1
-
-
-class DivergedError(ArithmeticError):
-    """The loss is infinite or not a number."""
-
-
-class Mean:
-    """Loss and accuracy over the images so far. Sums stay where the arrays are: to read one waits for the GPU."""
-
-    def __init__(self) -> None:
-        self.images = 0
-        self._loss: Any = 0.0
-        self._right: Any = 0
-
-    def add(self, loss: Tensor, scores: Tensor, labels: Tensor) -> None:
-        """Count a batch: its mean loss, scores (N, C), labels (N,)."""
-        self.images += len(labels)
-        self._loss = self._loss + loss.data.astype(np.float64) * len(labels)
-        self._right = self._right + (scores.data.argmax(axis=1) == labels.data).sum()
-
-    @property
-    def loss(self) -> float:
-        mean = float(self._loss) / self.images
-        if not math.isfinite(mean):
-            raise DivergedError(f"the loss has become {mean}")
-        return mean
-
-    @property
-    def accuracy(self) -> float:
-        return int(self._right) / self.images
-
-
-def evaluate(
-    model: Module, loader: DataLoader, loss: Loss = F.cross_entropy, bar: Bar | None = None
-) -> tuple[float, float]:
-    """(loss, accuracy) of a model over all images of a loader; leaves the model in eval mode."""
-    mean, backend = Mean(), _backend(model)
-    model.eval()
-    with no_grad():
-        for images, labels in loader:
-            images, labels = images.to(backend), labels.to(backend)
-            scores = model(images)
-            mean.add(loss(scores, labels), scores, labels)
-            if bar is not None:
-                bar.update(mean)
-    return mean.loss, mean.accuracy
 
 
 class Trainer:
@@ -85,6 +35,8 @@ class Trainer:
     metrics.csv, metrics.jsonl, curves.png: what the epochs came to; timing.csv: how long they took.
 
     The scheduler takes a step after every batch. Batches go to the model's backend.
+    In training a model may return a tuple: its scores, and those of auxiliary classifiers. The gradient is that of the
+        main loss plus `aux_weight` times the loss of each of these; what is recorded is the main loss.
     seed: with the epoch's number it determines all randomness of an epoch, but for the loader's, which has its own.
     settings: what else determines the run, as JSON has it; it is kept in the checkpoint.
     resume: go on from the checkpoint in `out`, bit for bit as if the run had never stopped. Otherwise `out` must be
@@ -101,11 +53,13 @@ class Trainer:
         *,
         out: str | Path,
         loss: Loss = F.cross_entropy,
+        aux_weight: float = 0.3,
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
         resume: bool = False,
     ):
-        self.model, self.optimizer, self.scheduler, self.loss = model, optimizer, scheduler, loss
+        self.model, self.optimizer, self.scheduler = model, optimizer, scheduler
+        self.loss, self.aux_weight = loss, aux_weight
         self.train_loader, self.test_loader = train_loader, test_loader
         self.out, self.seed, self.settings = Path(out), seed, dict(settings or {})
         for module in ("matplotlib", "rich", "safetensors"):  # if one is missing, now is the time to say so
@@ -130,7 +84,7 @@ class Trainer:
         show = self.display
         parameters = sum(p.numel() for p in self.model.parameters())
         show.note(
-            f"{type(self.model).__name__} with {parameters:,} parameters on {_backend(self.model)}, "
+            f"{type(self.model).__name__} with {parameters:,} parameters on {backend_of(self.model)}, "
             f"{len(self.train_loader.dataset):,} images to train on, {len(self.test_loader.dataset):,} to test on"
         )
         if self.saved:
@@ -166,18 +120,19 @@ class Trainer:
             with self.display.bar(f"{title}, test", len(self.test_loader.dataset)) as bar:
                 test_loss, test_accuracy = evaluate(self.model, self.test_loader, self.loss, bar)
         seconds, speed = time.perf_counter() - start, train.images / train_seconds
-        return Record(epoch, lr, train_loss, train.accuracy, test_loss, test_accuracy, seconds, speed)
+        return Record(epoch, lr, train_loss, train.accuracies[0], test_loss, test_accuracy, seconds, speed)
 
     def _train(self, bar: Bar) -> tuple[Mean, float]:
         """A step for every batch; the mean over them, and the learning rate of the last."""
-        mean, lr, backend = Mean(), 0.0, _backend(self.model)
+        mean, lr, backend = Mean(), 0.0, backend_of(self.model)
         self.model.train()
         for images, labels in self.train_loader:
             images, labels = images.to(backend), labels.to(backend)
-            scores = self.model(images)
+            outputs = self.model(images)
+            scores, *auxiliary = outputs if isinstance(outputs, tuple) else [outputs]
             loss = self.loss(scores, labels)
             self.optimizer.zero_grad()
-            loss.backward()
+            sum((self.aux_weight * self.loss(others, labels) for others in auxiliary), start=loss).backward()
             lr = self.scheduler.get_last_lr()[0]
             self.optimizer.step()
             self.scheduler.step()
@@ -230,7 +185,3 @@ def load_run(out: str | Path) -> dict[str, Any]:
     if state.get("format") != FORMAT:
         raise CheckpointError(f"{path}: is no checkpoint of a run that this version of minidl can take up")
     return state
-
-
-def _backend(model: Module) -> str:
-    return next(model.parameters()).backend

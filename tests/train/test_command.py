@@ -9,8 +9,11 @@ import pytest
 from minidl import checkpoint, manual_seed, nn
 from minidl.backend import import_cupy
 from minidl.data import load_dataset
+from minidl.data.resize import resize
+from minidl.data.transforms import Normalize
 from minidl.optim import SGD
 from minidl.train import Trainer, command
+from minidl.train.network import Settings
 from tests.train.small import dataset
 
 
@@ -31,7 +34,7 @@ def parser():
 
 def build(args):
     train, test = command.datasets(args)
-    train_loader, test_loader = command.loaders(args, train, test)
+    train_loader, test_loader = command.loaders(args, train, test, Normalize(*train.mean_std()))
     manual_seed(args.seed)
     layers = nn.Conv2d(1, args.width, 3), nn.BatchNorm2d(args.width), nn.GlobalAvgPool2d(), nn.Flatten()
     model = nn.Sequential(*layers, nn.Linear(args.width, len(train.classes))).to(args.backend)
@@ -134,7 +137,7 @@ def test_a_limit_leaves_the_first_images_to_train_on(capsys):
 def test_training_images_are_flipped_and_cropped_where_that_helps_and_test_images_never(line, flips, crops):
     args = parser().arguments(line.split())
     train, test = command.datasets(args)
-    train_loader, test_loader = command.loaders(args, train, test)
+    train_loader, test_loader = command.loaders(args, train, test, Normalize(*train.mean_std()))
     mean, std = train.mean_std()
 
     def seen(loader):
@@ -147,6 +150,46 @@ def test_training_images_are_flipped_and_cropped_where_that_helps_and_test_image
     assert bool(seen(train_loader) - plain - mirrored) == crops
     assert crops or bool(seen(train_loader) & mirrored) == flips
     assert seen(test_loader) == normalized(test.images)
+
+
+def test_images_are_scaled_to_a_side_where_they_have_another(capsys):
+    for line, side in (("", 6), ("--image-size 6", 6), ("--image-size 9", 9)):
+        args = parser().arguments(line.split())
+        train, test = command.datasets(args)
+        normalize = Normalize(*train.mean_std())
+        for loader in command.loaders(args, train, test, normalize):
+            assert {images.shape[1:] for images, _ in loader} == {(1, side, side)}
+    (images, _), *_ = loader
+    wanted = resize(test.images[:5].astype(np.float32) / np.float32(255), (9, 9))
+    np.testing.assert_array_equal(images.numpy(), normalize(wanted))
+
+
+def network(width, num_classes, in_channels):
+    layers = nn.Conv2d(in_channels, width, 3), nn.BatchNorm2d(width), nn.GlobalAvgPool2d(), nn.Flatten()
+    return nn.Sequential(*layers, nn.Linear(width, num_classes))
+
+
+def test_the_checkpoint_says_how_to_build_the_network_again_and_use_it():
+    assert run("--width 3 --out run", lambda args: command.trainer(args, network, width=args.width)) == 0
+    settings = checkpoint.load("run/checkpoint.safetensors")["settings"]
+    mean, std = dataset(12, 0).mean_std()
+    assert (settings["model"], settings["set"]) == ("network", {"width": 3})
+    assert (settings["mean"], settings["std"]) == ([*mean], [*std])
+    network(**settings["set"], num_classes=3, in_channels=1).load_state_dict(checkpoint.load("run/best.safetensors"))
+
+
+def test_settings_of_a_network_are_those_of_a_resumed_run(capsys):
+    def train(line):
+        with_settings = parser()
+        with_settings.add_argument("--set", nargs="+", action=Settings, default={})
+        return command.run(with_settings, lambda args: command.trainer(args, network, **args.set), line.split())
+
+    assert train("--set width=3 --out run") == 0
+    assert train("--resume --out run") == 0
+    assert train("--resume --out run --set width=3") == 0
+    capsys.readouterr()
+    assert train("--resume --out run --set width=4") == 2
+    assert "begun with --set width=3 and cannot go on with --set width=4" in capsys.readouterr().err
 
 
 def test_a_run_trains_on_either_backend(backend):

@@ -4,14 +4,17 @@ import csv
 import json
 import os
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from minidl import checkpoint, is_grad_enabled
+from minidl import Tensor, checkpoint, is_grad_enabled, nn
 from minidl.checkpoint import CheckpointError
 from minidl.nn import functional as F
-from minidl.train import DivergedError, evaluate
+from minidl.optim import SGD
+from minidl.optim.lr_scheduler import StepLR
+from minidl.train import DivergedError, Trainer, evaluate
 from minidl.train.record import METRICS, TIMES, best_of
 from tests.train.small import BATCHES, EPOCHS, loaders, network, trainer
 
@@ -306,6 +309,48 @@ def test_what_is_printed_where_no_terminal_is_has_a_line_for_each_epoch_and_no_c
     assert [line.split()[5] for line in lines] == [f"{record.test_accuracy:.2%}" for record in records]
     best = best_of(records)
     assert last == f"best test accuracy {best.test_accuracy:.2%} in epoch {best.epoch}; results are in {run.out}"
+
+
+class Outputs(NamedTuple):
+    logits: Tensor
+    aux_logits2: Tensor
+    aux_logits1: Tensor
+
+
+class WithAuxiliaries(nn.Module):
+    """Three classifiers of an image's mean, two of which are for training only."""
+
+    def __init__(self):
+        self.main, self.aux2, self.aux1 = (nn.Linear(1, 3) for _ in range(3))
+
+    def forward(self, x):
+        x = x.mean((2, 3))
+        return Outputs(self.main(x), self.aux2(x), self.aux1(x)) if self.training else self.main(x)
+
+
+def test_auxiliary_losses_count_in_the_gradient_by_their_weight_and_not_in_the_record(tmp_path):
+    train, test = loaders()
+    model, seen, slopes, losses = WithAuxiliaries(), [], [], []
+    model.register_forward_hook(lambda module, args, output: seen.append((args[0].numpy(), output)))
+    optimizer = SGD(model.parameters(), 0.1)
+    step = optimizer.step
+    optimizer.step = lambda: (slopes.append({name: p.grad.numpy() for name, p in model.named_parameters()}), step())
+
+    def loss(scores, labels):
+        losses.append((labels.numpy(), F.cross_entropy(scores, labels)))
+        return losses[-1][1]
+
+    schedule = StepLR(optimizer, 100)
+    run = Trainer(model, optimizer, schedule, train, test, out=tmp_path / "run", loss=loss, aux_weight=0.25)
+    record = run.fit(1)[0]
+    (images, outputs), (labels, _) = seen[0], losses[0]
+    for name, scores, weight in zip(("main", "aux2", "aux1"), outputs, (1, 0.25, 0.25), strict=True):
+        p = np.exp(scores.numpy()) / np.exp(scores.numpy()).sum(axis=1, keepdims=True)
+        slope = weight * (p - np.eye(3)[labels]).T @ images.mean(axis=(2, 3)) / len(labels)
+        np.testing.assert_allclose(slopes[0][f"{name}.weight"], slope, rtol=1e-4, atol=1e-6)
+    main = losses[: 3 * BATCHES : 3]
+    mean = sum(value.item() * len(labels) for labels, value in main) / 22
+    assert record.train_loss == pytest.approx(mean, rel=1e-6)
 
 
 def test_settings_are_kept_in_the_checkpoint(tmp_path):
