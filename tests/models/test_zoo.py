@@ -12,23 +12,11 @@ from minidl.nn import functional as F
 from minidl.optim import Adam
 from tests.models.agreement import CLASSES, as_list, count, noise_in_float32, set_mode, shapes, worst_in_float64
 from tests.models.table import ENTRIES
+from tests.models.undrawn import Undrawn
 
 every_model = pytest.mark.parametrize("entry", ENTRIES, ids=str)
 quick_models = pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.quick], ids=str)
 both_modes = pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-
-
-class Undrawn:
-    """In place of a generator: every draw is the mean, which takes no time."""
-
-    def uniform(self, low, high, shape):
-        return np.broadcast_to(np.float32(low / 2 + high / 2), shape)
-
-    def normal(self, mean, std, shape):
-        return np.broadcast_to(np.float32(mean), shape)
-
-    def random(self, shape):
-        return self.uniform(0, 1, shape)
 
 
 @functools.cache
