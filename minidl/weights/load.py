@@ -59,9 +59,10 @@ def load_weights(
         head = _head(misfits, shapes)
         missing = [key for key in own if key not in found and not key.endswith("num_batches_tracked")]
         unexpected = [key for key in found if key not in own]
+        must_fit = strict or len(unexpected) == len(found)  # if nothing at all is known by name, something is wrong
         problems = {
-            "missing": missing if strict or len(unexpected) == len(found) else [],
-            "unexpected": unexpected if strict or len(unexpected) == len(found) else [],
+            "missing": missing if must_fit else [],
+            "unexpected": unexpected if must_fit else [],
             "of another shape": [f"{key}: got {got}, wanted {shapes[key]}" for key, got in misfits.items() if not head],
         }
         if any(problems.values()):

@@ -36,6 +36,8 @@ CODES = {
 ORDERED_DICT = "an ordered dict"
 NESTS = ("state_dict", "model_state_dict", "model", "net")
 """Under these names checkpoints keep the weights beside the epoch and the optimizer."""
+LEVELS = 3
+"""How deep: a nest may hold itself."""
 
 Open = Callable[[str, "Dtype | str", int], Storage]
 """From a storage's key, type and length to the storage."""
@@ -130,15 +132,15 @@ class _Unpickler(Unpickler):
 
 def _state(nest: Any) -> dict[str, Stored]:
     """The tensors by name, of a state dict or of the one within a checkpoint. The rest is left."""
-    while isinstance(nest, dict):
-        if any(isinstance(value, Stored) for value in nest.values()):
-            return {name: value for name, value in nest.items() if isinstance(name, str) and isinstance(value, Stored)}
-        inner = [nest[name] for name in NESTS if isinstance(nest.get(name), dict)]
-        if not inner:
-            break
-        nest = inner[0]
-    found = f"only {', '.join(map(str, nest))}" if isinstance(nest, dict) else f"a {type(nest).__name__}"
-    raise ValueError(f"there are no weights in it, nor under {' or '.join(NESTS)}, but {found}")
+    for _ in range(LEVELS):
+        inner = [nest[name] for name in NESTS if isinstance(nest.get(name), dict)] if isinstance(nest, dict) else []
+        nest = inner[0] if inner else nest
+    held = nest.items() if isinstance(nest, dict) else ()
+    state = {name: value for name, value in held if isinstance(name, str) and isinstance(value, Stored)}
+    if not state:
+        found = f"only {', '.join(str(name) for name, _ in held)}" if held else f"a {type(nest).__name__}"
+        raise ValueError(f"there are no weights in it, nor under {' or '.join(NESTS)}, but {found:.200}")
+    return state
 
 
 def _uncompressed(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:

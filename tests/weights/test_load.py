@@ -147,7 +147,7 @@ def test_weights_are_found_beside_an_optimizers_state(nest, tmp_path):
         "state": {0: adam},
         "param_groups": [{"lr": 1e-3, "betas": (0.8, 0.99), "foreach": None, "params": [0]}],
     }
-    held = {"epoch": 3, "best": 0.9, "optimizer": optimizer, nest: twin.state_dict(), "name": None}
+    held = {"epoch": 3, "best": torch.tensor(0.9), "optimizer": optimizer, nest: twin.state_dict(), "name": None}
     torch.save(held, tmp_path / "file")
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     load_weights(model, tmp_path / "file")
