@@ -21,6 +21,7 @@ from typing import Any
 from minidl import nn
 from minidl.models.mobilenet_v1 import Conv2dNormActivation, start
 from minidl.models.mobilenet_v2 import round_to_eight
+from minidl.models.squeeze_excitation import SqueezeExcitation
 from minidl.nn import functional as F
 from minidl.tensor import Tensor
 
@@ -59,20 +60,6 @@ SMALL = [  # Table 2
     (5, 576, 96, True, HS, 1),
     (5, 576, 96, True, HS, 1),
 ]
-
-
-class SqueezeExcitation(nn.Module):
-    """x times a gate for each channel, which has seen the averages of all. (Hu et al., arXiv:1709.01507.)"""
-
-    def __init__(self, channels: int, squeeze_channels: int, activation: Layer, scale_activation: Layer):
-        super().__init__()
-        self.fc1 = nn.Conv2d(channels, squeeze_channels, 1)
-        self.fc2 = nn.Conv2d(squeeze_channels, channels, 1)
-        self.activation, self.scale_activation = activation(), scale_activation()
-
-    def forward(self, x: Tensor) -> Tensor:
-        z = F.global_avg_pool2d(x)
-        return x * self.scale_activation(self.fc2(self.activation(self.fc1(z))))
 
 
 class InvertedResidual(nn.Module):
