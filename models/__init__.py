@@ -10,6 +10,10 @@ from minidl.models.alexnet import (
     alexnet,
     alexnet_2012,
 )
+from minidl.models.bn_inception import (
+    BNInception,
+    bn_inception,
+)
 from minidl.models.densenet import (
     DenseNet,
     densenet121,
@@ -118,6 +122,7 @@ from minidl.nn import Module
 __all__ = [
     "VGG",
     "AlexNet",
+    "BNInception",
     "DenseNet",
     "EfficientNet",
     "FractalNet",
@@ -134,6 +139,7 @@ __all__ = [
     "SqueezeNet",
     "alexnet",
     "alexnet_2012",
+    "bn_inception",
     "create_model",
     "densenet121",
     "densenet161",

@@ -2,6 +2,7 @@
 
 from tests.models import (
     rows_alexnet,
+    rows_bn_inception,
     rows_densenet,
     rows_efficientnet,
     rows_fractalnet,
@@ -22,6 +23,7 @@ from tests.models import (
 
 ENTRIES = [
     *rows_alexnet.ROWS,
+    *rows_bn_inception.ROWS,
     *rows_densenet.ROWS,
     *rows_efficientnet.ROWS,
     *rows_fractalnet.ROWS,
