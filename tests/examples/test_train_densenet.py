@@ -11,28 +11,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from minidl import checkpoint
 
-Image = pytest.importorskip("PIL.Image")
 CHECKOUT = Path(__file__).parents[2]
 EXAMPLE = CHECKOUT / "examples/train_densenet.py"
 SMALL = "--data images --image-size 8 --depth 10 --growth-rate 2 --batch-size 4 --epochs 2"
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A folder to work in, with images/train and images/test: ten colour images of two classes in each."""
-    generator = np.random.default_rng(0)
-    for part in ("train", "test"):
-        for label in ("dark", "light"):
-            (tmp_path / "images" / part / label).mkdir(parents=True)
-            for i in range(5):
-                pixels = generator.integers(120, size=(8, 8, 3)) + (120 if label == "light" else 0)
-                Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "images" / part / label / f"{i}.png")
-    return tmp_path
 
 
 def finish(program, folder, **settings):
@@ -147,13 +132,9 @@ def _read_all(terminal):
         ("--data nothing", "nothing: neither a file or folder nor one of the sets"),
     ],
 )
-def test_a_network_that_cannot_be_is_refused_in_one_line(line, reason, folder, monkeypatch, capsys):
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", [str(EXAMPLE), *SMALL.split(), *line.split()])
-    with pytest.raises(SystemExit) as leaving:
-        runpy.run_path(str(EXAMPLE), run_name="__main__")
-    said = capsys.readouterr().err
-    assert (leaving.value.code, said.count("\n")) == (2, 1)
+def test_a_network_that_cannot_be_is_refused_in_one_line(line, reason, folder, start):
+    code, printed, said = start("train_densenet", f"{SMALL} {line}")
+    assert (code, printed, said.count("\n")) == (2, "", 1)
     assert reason in said
     assert [path.name for path in folder.iterdir()] == ["images"]
 

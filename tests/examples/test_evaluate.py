@@ -1,0 +1,90 @@
+"""Evaluation by command line: what training saw, from any file of weights, with views and ensembles."""
+
+import math
+import shutil
+
+import numpy as np
+import pytest
+
+from minidl import checkpoint
+from minidl.train.record import Record, best_of
+
+NETWORK = "--model densenet_cifar --set depth=10 growth_rate=2"
+
+
+@pytest.fixture
+def runs(folder, start):
+    """Two runs, runs/a and runs/b, on other parts of the images; what each scored in its best epoch, as printed."""
+    line = f"{NETWORK} --data images --batch-size 4 --epochs 2 --lr 0.05 --no-augment"
+    for name, options in (("a", ""), ("b", "--limit 7 --seed 1")):
+        assert start("train", f"{line} --out runs/{name} {options}")[0] == 0
+    states = [checkpoint.load(folder / "runs" / name / "checkpoint.safetensors") for name in "ab"]
+    best = [best_of([Record(**record) for record in state["records"]]) for state in states]
+    return [[f"{record.test_loss:.4f}", f"{record.test_accuracy:.2%}"] for record in best]
+
+
+def table(printed):
+    """(weights, views) -> [loss, top-1]."""
+    first, head, *lines = printed.splitlines()
+    assert first == "10 images of images, 2 classes; averages of probabilities"
+    assert head.split() == ["weights", "views", "loss", "top-1"]
+    return {tuple(line.rsplit(maxsplit=3)[:2]): line.split()[-2:] for line in lines}
+
+
+def test_the_table_has_what_training_saw_for_each_run_and_all_together(runs, start):
+    tta = "none flip five-crop ten-crop multi-scale"
+    code, printed, said = start("evaluate", f"--weights runs/a --ensemble runs/b --tta {tta}")
+    assert (code, said) == (0, "")
+    rows = table(printed)
+    assert list(rows) == [(name, views) for views in tta.split() for name in ("runs/a", "runs/b", "all 2")]
+    assert [rows["runs/a", "none"], rows["runs/b", "none"]] == runs
+    losses = {row: float(loss) for row, (loss, _) in rows.items()}
+    assert all(map(math.isfinite, losses.values()))
+    assert losses["all 2", "none"] <= (losses["runs/a", "none"] + losses["runs/b", "none"]) / 2 + 1e-4  # log is concave
+    assert len({rows["runs/a", views][0] for views in tta.split()}) == 5
+
+
+def test_weights_may_be_any_file_for_which_the_line_says_what_it_is_for(runs, folder, start):
+    best = folder / "runs/b/best.safetensors"
+    settings = checkpoint.load(folder / "runs/b/checkpoint.safetensors")["settings"]
+    mean, std = (" ".join(map(repr, settings[name])) for name in ("mean", "std"))
+    np.savez(folder / "b.npz", **checkpoint.load(best))
+    shutil.copy(best, folder / "moved.safetensors")
+    for name in ("b.npz", "moved.safetensors"):
+        line = f"--weights {name} {NETWORK} --data images"
+        assert table(start("evaluate", f"{line} --mean {mean} --std {std}")[1])[name, "none"] == runs[1]
+        assert table(start("evaluate", line)[1])[name, "none"][0] != runs[1][0]  # the moments of all images are others
+
+
+def test_the_last_epoch_is_in_the_checkpoint_and_crops_may_have_a_size(runs, folder, start):
+    last = checkpoint.load(folder / "runs/a/checkpoint.safetensors")["records"][-1]
+    rows = table(start("evaluate", "--weights runs/a/checkpoint.safetensors --ensemble runs/b/best.safetensors")[1])
+    assert rows["runs/a/checkpoint.safetensors", "none"][0] == f"{last['test_loss']:.4f}"
+    assert rows["runs/b/best.safetensors", "none"] == runs[1]
+    whole = table(start("evaluate", "--weights runs/a --tta none flip")[1])
+    same = table(start("evaluate", "--weights runs/a --tta none five-crop flip ten-crop --crop-size 8")[1])
+    assert same["runs/a", "none"] == same["runs/a", "five-crop"] == whole["runs/a", "none"]  # five times the same
+    assert same["runs/a", "flip"] == same["runs/a", "ten-crop"] == whole["runs/a", "flip"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("", "the following arguments are required: --weights"),
+        ("--weights nowhere.pth --data images", "nowhere.pth: which network is it for? Name it with --model"),
+        (f"--weights nowhere.pth --data images {NETWORK}", "nowhere.pth: there is no such file"),
+        ("--weights images", "images: there is no checkpoint.safetensors in it"),
+        ("--weights runs/a --tta 12-crop", "argument --tta: invalid choice: '12-crop'"),
+        ("--weights runs/a --crop-size 9 --tta ten-crop", "images are 8×8; wanted at least 9×9"),
+        ("--weights runs/a --data fashion-mini", "load_weights: runs/a/best.safetensors does not fit DenseNet"),
+        ("--weights wide.npz --data images " + NETWORK, "wide.npz: is not for the 2 classes of images"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(line, reason, runs, folder, start):
+    state = checkpoint.load(folder / "runs/a/best.safetensors")
+    wide = {key: np.repeat(x, 2, axis=0) if key.startswith("classifier") else x for key, x in state.items()}
+    np.savez(folder / "wide.npz", **wide)
+    code, _, said = start("evaluate", line)
+    assert code == 2
+    assert reason in said
+    assert "Traceback" not in said
