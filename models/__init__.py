@@ -84,6 +84,7 @@ from minidl.models.resnext import (
 )
 from minidl.models.se_variants import (
     se_densenet121,
+    se_inception,
     se_mobilenet_v1,
     se_vgg16_bn,
 )
@@ -177,6 +178,7 @@ __all__ = [
     "resnext101_32x8d",
     "resnext101_64x4d",
     "se_densenet121",
+    "se_inception",
     "se_mobilenet_v1",
     "se_resnet18",
     "se_resnet34",
