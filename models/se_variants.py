@@ -15,6 +15,7 @@ without gates load with `strict=False`. The `settings` of the functions here are
 from typing import Any
 
 from minidl import nn
+from minidl.models.bn_inception import BNInception, Inception, bn_inception
 from minidl.models.densenet import DenseLayer, DenseNet, densenet121
 from minidl.models.mobilenet_v1 import DepthwiseSeparable, MobileNetV1, mobilenet_v1
 from minidl.models.resnet import initialize
@@ -33,6 +34,15 @@ def excite(part: nn.Sequential, channels: int, **settings: Any) -> nn.Sequential
 def out_channels(part: nn.Module) -> int:
     """How many channels the last convolution in a part makes."""
     return [layer.out_channels for layer in part.modules() if isinstance(layer, nn.Conv2d)][-1]
+
+
+def se_inception(num_classes: int = 1000, in_channels: int = 3, **settings: Any) -> BNInception:
+    """BN-Inception, and a gate after each of its ten inception modules (Figure 2)."""
+    model = bn_inception(num_classes, in_channels)
+    for part in model.features:
+        if isinstance(part, Inception):
+            excite(part, part.out_channels, **settings)
+    return model
 
 
 def se_vgg16_bn(num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, **settings: Any) -> VGG:

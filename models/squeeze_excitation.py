@@ -54,7 +54,7 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         z = SQUEEZES[self.squeeze](u)  # (2)
-        s: Tensor = self.scale_activation(self.fc2(self.activation(self.fc1(z))))  # (3)
+        s = self.scale_activation(self.fc2(self.activation(self.fc1(z))))  # (3)
         return s * u  # (4)
 
 

@@ -16,6 +16,7 @@ VGG = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
 THIN = {"settings": {"width": 0.25}, "quick": True}
 
 ROWS = [
+    entry("se_inception", 11_931_622, "11.9 M", size=(66, 54)),
     entry("se_mobilenet_v1", 4_718_044, "4.7 M"),
     entry("se_mobilenet_v1", 470_072 + gates(*[c // 4 for c in MOBILENET]), "0.5 M", **THIN),
     entry("se_vgg16_bn", 138_365_992 + gates(*VGG), "138.6 M"),

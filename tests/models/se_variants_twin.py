@@ -2,8 +2,17 @@
 
 from torch import nn
 
-from tests.models import densenet_twin, mobilenet_v1_twin, vgg_twin
+from tests.models import bn_inception_twin, densenet_twin, mobilenet_v1_twin, vgg_twin
 from tests.models.senet_twin import Gate
+
+
+def se_inception(num_classes=1000, in_channels=3, **settings):
+    twin = bn_inception_twin.bn_inception(num_classes, in_channels)
+    modules = {"3a": 256, "3b": 320, "3c": 576, "4a": 576, "4b": 576, "4c": 608, "4d": 608, "4e": 1056}
+    modules |= {"5a": 1024, "5b": 1024}
+    for name, channels in modules.items():
+        twin.get_submodule(f"features.inception_{name}").add_module("se_module", Gate(channels, **settings))
+    return twin
 
 
 def se_mobilenet_v1(width=1.0, num_classes=1000, in_channels=3, **settings):

@@ -161,6 +161,8 @@ def test_the_start_is_that_of_resnet_and_dropout_is_the_winners():
             wanted = np.sqrt(2 / (p.shape[0] * np.prod(p.shape[2:])))
             assert abs(p.numpy().std() / wanted - 1) < 5 / np.sqrt(2 * p.numel()), name
     assert model.dropout.p == 0
+    with without_drawing:
+        assert models.senet154(num_classes=2).dropout.p == 0.2
     small = SENet(SENetBottleneck, (1,), num_classes=3, dropout=0.2)
     x = minidl.ones(1, 3, 16, 16)
     small.eval()
