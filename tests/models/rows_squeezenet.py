@@ -12,6 +12,6 @@ def rouse(model):
 
 
 ROWS = [
-    entry("squeezenet1_0", 1_248_424, "1.25 M", size=(32, 32), rouse=rouse, quick=True),
-    entry("squeezenet1_1", 1_235_496, "1.24 M", size=(32, 32), rouse=rouse, quick=True),
+    entry("squeezenet1_0", 1_248_424, "1.25 M", size=(40, 36), rouse=rouse, quick=True),
+    entry("squeezenet1_1", 1_235_496, "1.24 M", size=(40, 36), rouse=rouse, quick=True),
 ]
