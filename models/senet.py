@@ -5,7 +5,7 @@ arXiv:1709.01507.
 
     y = δ(x̃ + W_s x),  x̃ = s · F(x)        (Figure 3; s by equations 2 and 3: see `squeeze_excitation`)
 
-Parameters on ImageNet, with r = 16 (multiply-adds of Tables 1 and 2: 3.87 G for SE-ResNet-50):
+Parameters on ImageNet, with r = 16 (SE-ResNet-50 takes 3.87 G multiply-adds, ResNet-50 3.86 G: Table 2):
 
     SE-ResNet-18   11,778,592        SE-ResNet-101  49,326,872        SE-ResNeXt-50  32×4d   27,559,896
     SE-ResNet-34   21,958,868        SE-ResNet-152  66,821,848        SE-ResNeXt-101 32×4d   48,955,416
