@@ -113,9 +113,9 @@ def _prefix(names: Iterable[str], own: Mapping[str, Tensor]) -> str:
 def _head(misfits: Shapes, shapes: Shapes) -> list[str]:
     """The names that do not fit, if all that is wrong with them is one number of outputs, that of the classes."""
     changes = {(got[:1], shapes[key][:1]) for key, got in misfits.items()}
-    layers = [key.rpartition(".")[0] for key in misfits]
+    weights = ["".join(key.rpartition(".")[:2]) + "weight" for key in misfits]
     of_outputs = all(got[1:] == shapes[key][1:] for key, got in misfits.items())
-    of_layers = all(len(shapes.get(f"{layer}.weight", ())) > 1 for layer in layers)
+    of_layers = all(len(shapes.get(weight, ())) > 1 for weight in weights)
     return list(misfits) if len(changes) == 1 and of_outputs and of_layers else []
 
 

@@ -68,3 +68,4 @@ for images, labels in loader:
 with minidl.no_grad():
     assert_type(densenet_cifar(depth=10, growth_rate=4), DenseNet)
 assert_type(network.state_dict(), dict[str, Tensor])
+assert_type(minidl.summary(network, (1, 1, 28, 28)).rows[0].params, int)

@@ -1,5 +1,6 @@
 """Weights from files reach the model's parameters, or nothing is changed and the error says why."""
 
+import json
 import re
 
 import numpy as np
@@ -166,6 +167,13 @@ def test_prefixes_are_taken_off(name, tmp_path):
     assert_holds(model, state)
 
 
+def test_names_that_are_the_models_as_they_stand_have_no_prefix(tmp_path):
+    torch.save({"fc.weight": torch.zeros(3, 2), "weight": torch.ones(3, 2)}, tmp_path / "file")
+    model = nn.Linear(2, 3, bias=False)
+    assert load_weights(model, tmp_path / "file", strict=False).unexpected_keys == ["fc.weight"]
+    assert model.weight.numpy().tolist() == [[1, 1]] * 3
+
+
 def test_a_wrapper_around_a_part_is_taken_off(tmp_path):
     twin = torch.nn.Sequential()
     twin.add_module("features", torch.nn.DataParallel(torch.nn.Sequential(torch.nn.Linear(2, 3))))
@@ -269,6 +277,12 @@ def test_all_heads_of_a_network_count_as_its_head(tmp_path):
     assert loaded.initial_keys == ["aux.weight", "aux.bias", "head.weight", "head.bias"]
 
 
+def test_a_head_alone_is_a_head(tmp_path):
+    save_weights(nn.Linear(4, 3), tmp_path / "file")
+    with pytest.warns(UserWarning, match="is for 3 classes and the model for 2: weight, bias keep"):
+        assert load_weights(nn.Linear(4, 2), tmp_path / "file") == LoadedWeights([], [], ["weight", "bias"])
+
+
 def test_another_width_is_no_other_number_of_classes(tmp_path):
     torch.save(drawn(small()), tmp_path / "file")
     wider = nn.Sequential(
@@ -276,6 +290,24 @@ def test_another_width_is_no_other_number_of_classes(tmp_path):
     )
     with pytest.raises(WeightsError, match=re.escape("conv.weight: got (4, 2, 3, 3), wanted (5, 2, 3, 3)")):
         load_weights(wider, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (nn.BatchNorm1d(3), nn.BatchNorm1d(4)),  # no outputs
+        (nn.Linear(5, 3), nn.Linear(4, 2)),  # other inputs too
+        (nn.ModuleList([nn.Linear(4, 3), nn.Linear(4, 3)]), nn.ModuleList([nn.Linear(4, 5), nn.Linear(4, 6)])),
+        (nn.Linear(4, 3), nn.Linear(4, 3, bias=False)),
+    ],
+)
+def test_only_outputs_of_one_number_are_classes(theirs, ours, tmp_path):
+    before = values(ours)
+    save_weights(theirs, tmp_path / "file")
+    with pytest.raises(WeightsError, match=r"of another shape|unexpected"):
+        load_weights(ours, tmp_path / "file")
+    assert values(ours).keys() == before.keys()
+    assert all(np.array_equal(value, before[name]) for name, value in values(ours).items())
 
 
 def test_torchs_and_the_libraries_readers_open_what_is_saved(backend, tmp_path):
@@ -308,6 +340,10 @@ def test_memory_layout_and_dtype_do_not_matter_when_saving(tmp_path):
     save_weights(model, tmp_path / "file")
     for name, tensor in safetensors.load_file(tmp_path / "file").items():
         np.testing.assert_array_equal(tensor.numpy(), arrays[name], err_msg=name)
+    length, header = (tmp_path / "file").read_bytes()[:8], (tmp_path / "file").read_bytes()[8:]
+    entries = json.loads(header[: int.from_bytes(length, "little")])
+    for name, array in arrays.items():  # numbers lie where a processor may want them, at multiples of their width
+        assert entries[name]["data_offsets"][0] % array.itemsize == int.from_bytes(length, "little") % 8 == 0, name
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
