@@ -43,7 +43,7 @@ def parser() -> command.DataParser:
     add("--mean", nargs="+", type=float, metavar="M", help="of pixels from 0 to 1; else the run's or the data's")
     add("--std", nargs="+", type=command.positive(float), metavar="S", help="likewise")
     add = parser.add_argument_group("views").add_argument
-    add("--tta", nargs="+", choices=VIEWS, default=["none"], help="views of each image; a line in the table for each")
+    add("--tta", nargs="+", choices=VIEWS, metavar="VIEWS", help=f"a line for each of these: {', '.join(VIEWS)}")
     add("--crop-size", type=command.positive(int), metavar="S", help="side of crops; else 7/8 of the images' side")
     add("--average", choices=AVERAGES, default="probabilities", help="what of views and networks is averaged")
     return parser
@@ -118,7 +118,7 @@ def report(args: argparse.Namespace) -> None:
     show = Display()
     show.note(f"{len(test):,} images of {args.data}, {len(test.classes)} classes; averages of {args.average}")
     show.note(ROW.format("weights", "views", "loss") + "".join(f"{f'top-{k}':>9}" for k in topk))
-    for tta in args.tta:
+    for tta in args.tta or ["none"]:
         for name, members in rows.items():
             model = TestTimeAugmentation(members, views(tta, args.crop_size), args.average)
             with show.bar(f"{name}, {tta}", len(test)) as bar:

@@ -47,9 +47,9 @@ def plot_comparison(runs: Mapping[str, Sequence[Record]], path: Path) -> None:
             for part, style in (("test", {"label": name, **_style(length)}), ("train", {"linestyle": ":"})):
                 values = [scale * getattr(record, f"{part}_{what}") for record in records]
                 axes.plot(epochs, values, color=color, **style)
+    panels["loss"].set_yscale("log")  # that of the first epochs may be a hundred times that of the last
     _tidy(panels["loss"], "loss on test images, training dotted", length)
     _tidy(panels["accuracy"], "accuracy, %", length)
-    panels["loss"].set_ylim(0, 1.02 * panels["loss"].get_ylim()[1])
     panels["accuracy"].legend(frameon=False, labelcolor="linecolor", loc="lower right")
     _write(figure, path)
 

@@ -20,6 +20,8 @@ def images(*shape, dtype=np.float64):
 @given(old=st.tuples(lengths, lengths), new=st.tuples(lengths, lengths))
 def test_it_is_pytorchs(antialias, old, new):
     torch = pytest.importorskip("torch")
+    if antialias:  # where a side is 1, PyTorch 2.13 repeats one row, whatever there is in the others
+        old, new = (tuple(max(2, side) for side in sides) for sides in (old, new))
     x = images(2, 3, *old)
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(x), new, mode="bilinear", align_corners=False, antialias=antialias
