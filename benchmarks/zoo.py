@@ -2,13 +2,12 @@
 
 Each model steps once forward and backward in float64, in training and in evaluation, beside a twin in PyTorch with the
 same weights. The table shows the largest relative distance of any output, and of any parameter's gradient or running
-statistic. Without arguments, the table in models/README.md is written anew.
+statistic. What is measured is put into the table in models/README.md.
 """
 
 import argparse
 import gc
 import re
-import sys
 from pathlib import Path
 
 from rich.progress import track
@@ -24,7 +23,7 @@ HEADER = ("model", "paper", "year", "parameters", "published", "multiply-adds", 
 
 def row(entry: Entry) -> tuple[str, ...]:
     """The cells of one model."""
-    distances = [worst_in_float64(entry, training) for training in (True, False)]
+    distances = [worst_in_float64(entry, training, channels=entry.channels) for training in (True, False)]
     outputs = max(groups[0][1] for groups in distances)
     others = max(distance for groups in distances for _, distance in groups[1:])
     model = entry.build()
@@ -42,10 +41,22 @@ def row(entry: Entry) -> tuple[str, ...]:
     )
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
-    """As Markdown."""
-    lines = [HEADER, tuple("---" for _ in HEADER), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def known() -> dict[str, tuple[str, ...]]:
+    """The rows that the page has, by the model."""
+    lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    rows = [tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in lines]
+    return {row[0]: row for row in rows}
+
+
+def write(rows: dict[str, tuple[str, ...]]) -> None:
+    """Put the rows into the page, in the order of the table of models."""
+    order = [f"`{entry.title}`" for entry in ENTRIES]
+    lines = [HEADER, tuple("---" for _ in HEADER), *(rows[title] for title in order if title in rows)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(
+        re.sub(r"\| model \|.*?\n(?=\n|\Z)", lambda _: f"{table}\n", text, flags=re.DOTALL), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":
@@ -53,13 +64,10 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*", help="only models whose names contain one of these")
     names = parser.parse_args().names
     chosen = [entry for entry in ENTRIES if not names or any(name in entry.name for name in names)]
-    rows = []
+    rows = known()
     for entry in track(chosen, "models"):
-        rows.append(row(entry))
+        found = row(entry)
+        print(" | ".join(found), flush=True)
+        rows[found[0]] = found
+        write(rows)
         gc.collect()
-        if names:
-            print(" | ".join(rows[-1]))
-    if not names:
-        text = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(re.sub(r"\| model \|.*?\n\n", lambda _: f"{table(rows)}\n\n", text, flags=re.DOTALL), "utf-8")
-        sys.stdout.write(f"{PAGE} is written anew\n")
