@@ -64,6 +64,7 @@ from minidl.models.mobilenet_v3 import (
     mobilenet_v3_large,
     mobilenet_v3_small,
 )
+from minidl.models.nasnet import NASNet, nasnet_a_mobile
 from minidl.models.preact_resnet import (
     PreActResNet,
     preact_resnet_cifar,
@@ -134,6 +135,7 @@ __all__ = [
     "MobileNetV1",
     "MobileNetV2",
     "MobileNetV3",
+    "NASNet",
     "PreActResNet",
     "ResNet",
     "SENet",
@@ -167,6 +169,7 @@ __all__ = [
     "mobilenet_v2",
     "mobilenet_v3_large",
     "mobilenet_v3_small",
+    "nasnet_a_mobile",
     "preact_resnet_cifar",
     "resnet18",
     "resnet34",
