@@ -62,9 +62,10 @@ def write(rows: dict[str, tuple[str, ...]]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="only models whose names contain one of these")
-    names = parser.parse_args().names
-    chosen = [entry for entry in ENTRIES if not names or any(name in entry.name for name in names)]
-    rows = known()
+    parser.add_argument("--missing", action="store_true", help="only models that the table does not have yet")
+    arguments, rows = parser.parse_args(), known()
+    chosen = [entry for entry in ENTRIES if not arguments.names or any(name in entry.name for name in arguments.names)]
+    chosen = [entry for entry in chosen if not arguments.missing or f"`{entry.title}`" not in rows]
     for entry in track(chosen, "models"):
         found = row(entry)
         print(" | ".join(found), flush=True)
