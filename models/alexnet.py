@@ -13,7 +13,8 @@ Groups are the halves of the two GPUs: conv2, conv4 and conv5 see only the chann
 
 Departures from the paper: images of 224×224 get 2 pixels of padding, without which the 55×55 outputs of conv1 do not
 fit; on images of other sizes the last maps are averaged to 6×6. Parts have torchvision's names, so its weights load
-into `alexnet`; as there, its dropout precedes fc6 and fc7, where the paper's follows them.
+into `alexnet`; as there, its conv4 has 256 filters, where the paper of 2014 has 384, and its dropout precedes fc6 and
+fc7, where the paper's follows them.
 """
 
 from collections.abc import Iterator, Sequence

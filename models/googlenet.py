@@ -149,9 +149,9 @@ class GoogLeNet(nn.Module):
         self.aux2 = classifier(528) if aux_logits else None
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(1024, num_classes)
-        for module in self.modules():
+        for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                _start(module, batch_norm)
+                _start(module, batch_norm, classifies=name.endswith(("fc", "fc2")))
 
     def forward(self, x: Tensor) -> Tensor | GoogLeNetOutputs:
         if self.transform_input:
@@ -176,14 +176,14 @@ def _to_plus_minus_one(x: Tensor) -> Tensor:
     return concatenate([(deviation * colour + mean - 0.5) / 0.5 for colour, mean, deviation in colours], axis=1)
 
 
-def _start(layer: nn.Conv2d | nn.Linear, batch_norm: bool) -> None:
-    """As torchvision; without batch norm as Caffe: uniform on ±√(3 / fan in), biases 0.2."""
+def _start(layer: nn.Conv2d | nn.Linear, batch_norm: bool, classifies: bool) -> None:
+    """As torchvision; without batch norm as Caffe: uniform on ±√(3 / fan in), biases 0.2, but 0 in classifiers."""
     if batch_norm:
         init.trunc_normal_(layer.weight, std=0.01)
     else:
         init.kaiming_uniform_(layer.weight, nonlinearity="linear")
         if layer.bias is not None:
-            init.constant_(layer.bias, 0.2)
+            init.constant_(layer.bias, 0.0 if classifies else 0.2)
 
 
 def googlenet_2014(num_classes: int = 1000, dropout: float = 0.4, **settings: Any) -> GoogLeNet:

@@ -10,7 +10,8 @@ Tables 1 and 2 are below. For images of 224×224 (Table 3):
     large   5,483,032 parameters   219 M multiply-adds
     small   2,542,856               56 M
 
-Departures from the paper: none in the networks. The names of the parts are torchvision's, so its weights load, and so
+Departures from the paper: as in torchvision, the last 1×1 convolution of the small network (7²×96 to 576) goes without
+the squeeze and excitation that Table 2 gives it. The names of the parts are torchvision's, so its weights load, and so
 are ε = 0.001 and the momentum of 0.01 in batch normalisation.
 """
 

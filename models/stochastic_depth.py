@@ -11,7 +11,8 @@ L = 54 blocks of 110 layers (3L - 1) / 4 = 40.25 are there on average. Parameter
 
     110  1,727,962        1202  19,421,274
 
-Departures from the paper: none.
+Departures from the paper: where a stage begins, the shortcut takes one pixel of every 2×2 before it pads with zeros, as
+ResNet's option A; the paper's takes their mean.
 """
 
 from typing import Any

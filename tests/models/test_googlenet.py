@@ -146,6 +146,14 @@ def test_it_starts_as_torchvision_or_caffe_do(published):
                 assert abs(spread - 1) < 5 / np.sqrt(2 * module.weight.numel())
 
 
+def test_without_batch_norm_biases_start_as_caffes(published):
+    biases = {name: tensor.numpy() for name, tensor in published.named_parameters() if name.endswith("bias")}
+    assert len(biases) == 57 + 2 * 3 + 1
+    for name, bias in biases.items():
+        wanted = 0.0 if name in ("fc.bias", "aux1.fc2.bias", "aux2.fc2.bias") else 0.2
+        np.testing.assert_array_equal(bias, np.float32(wanted), err_msg=name)
+
+
 def test_the_keys_are_those_of_torchvisions_weights():
     state = shapes(models.googlenet())
     published = {
