@@ -79,7 +79,13 @@ class DataParser(argparse.ArgumentParser):
             help="side to which images are scaled, a folder's also cut",
         )
         add("--workers", type=natural, default=1, metavar="N", help="threads that prepare batches")
-        add("--batch-size", type=positive(int), default=batch_size, metavar="N", help="images a step")
+        add(
+            "--batch-size",
+            type=positive(int),
+            default=batch_size,
+            metavar="N",
+            help="images a step; one left alone is not trained on",
+        )
         add("--backend", choices=["numpy", "cupy"], default="numpy", help="the array library: cupy is for NVIDIA GPUs")
 
     def error(self, message: str) -> NoReturn:
@@ -203,7 +209,11 @@ def datasets(args: argparse.Namespace) -> tuple[Dataset, Dataset]:
 def loaders(
     args: argparse.Namespace, train: Dataset, test: Dataset, normalize: Normalize
 ) -> tuple[DataLoader, DataLoader]:
-    """Loaders of normalised images: --augment, --padding, --image-size, --batch-size, --seed, --workers."""
+    """Loaders of normalised images: --augment, --padding, --image-size, --batch-size, --seed, --workers.
+
+    Where whole batches leave a single training image, each epoch goes without one, another each time: batch norm over
+    maps of 1×1 needs two images.
+    """
     moves: list[Transform] = []
     if args.augment:
         padding = args.padding if args.padding is not None else 0 if args.data in CENTRED else 4
@@ -211,8 +221,9 @@ def loaders(
         moves = [RandomCrop((height, width), padding), RandomHorizontalFlip(0.0 if args.data == "mnist" else 0.5)]
     sizes = {"batch_size": args.batch_size, "num_workers": args.workers}
     same = [*pixels(train, args.image_size), normalize]
+    alone = len(train) % args.batch_size == 1
     return (
-        DataLoader(train, shuffle=True, transform=Compose([*moves, *same]), seed=args.seed, **sizes),
+        DataLoader(train, shuffle=True, transform=Compose([*moves, *same]), seed=args.seed, drop_last=alone, **sizes),
         DataLoader(test, transform=Compose(same), **sizes),
     )
 

@@ -27,8 +27,10 @@ def test_a_network_is_built_with_its_settings_and_trained(line, kind, last, fold
     assert state["model"][last].shape[0] == 2  # classes
 
 
-def test_a_run_goes_on_with_its_network(folder, start):
-    line = "--data images --batch-size 5 --schedule constant --model mobilenet_v1 --set width=0.05 --image-size 16"
+@pytest.mark.parametrize("batch_size", [5, 3])  # of ten images, three leave one alone
+def test_a_run_goes_on_with_its_network(batch_size, folder, start):
+    network = "--model mobilenet_v1 --set width=0.05 --image-size 16"
+    line = f"--data images --batch-size {batch_size} --schedule constant {network}"
     assert start("train", f"{line} --epochs 1 --out run")[0] == 0
     assert start("train", "--resume --out run --epochs 2")[0] == 0
     assert start("train", f"{line} --epochs 2 --out whole")[0] == 0

@@ -164,6 +164,20 @@ def test_images_are_scaled_to_a_side_where_they_have_another(capsys):
     np.testing.assert_array_equal(images.numpy(), normalize(wanted))
 
 
+def test_an_epoch_goes_without_an_image_that_would_be_alone_in_its_batch():
+    for line, counts in (
+        ("--batch-size 5", [5, 5, 2]),
+        ("--batch-size 5 --limit 11", [5, 5]),
+        ("--batch-size 1", [1] * 12),
+    ):
+        args = parser().arguments(line.split())
+        train, test = command.datasets(args)
+        loader, _ = command.loaders(args, train, test, Normalize(*train.mean_std()))
+        assert [len(images) for images, _ in loader] == counts
+    _, tested = command.loaders(parser().arguments(["--batch-size", "5"]), train, test, Normalize(*train.mean_std()))
+    assert sum(len(images) for images, _ in tested) == 6
+
+
 def network(width, num_classes, in_channels):
     layers = nn.Conv2d(in_channels, width, 3), nn.BatchNorm2d(width), nn.GlobalAvgPool2d(), nn.Flatten()
     return nn.Sequential(*layers, nn.Linear(width, num_classes))
