@@ -66,15 +66,40 @@ class Normalized(nn.Module):
 
 def settings_of(path: Path) -> dict[str, Any]:
     """What a run says of its network and data; nothing where weights are not a run's."""
-    if path.is_dir():
-        return load_run(path)["settings"]
-    run = path.name in (BEST, CHECKPOINT) and (path.parent / CHECKPOINT).is_file()
-    return load_run(path.parent)["settings"] if run else {}
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file or folder")
+    if path.is_dir() and not (path / CHECKPOINT).is_file():
+        runs = ", ".join(sorted(str(found.parent) for found in path.glob(f"*/{CHECKPOINT}")))
+        raise FileNotFoundError(f"{path}: is not the folder of a run" + (f"; these in it are: {runs}" if runs else ""))
+    folder = path if path.is_dir() else path.parent
+    run = path.is_dir() or (path.name in (BEST, CHECKPOINT) and (folder / CHECKPOINT).is_file())
+    return load_run(folder)["settings"] if run else {}
 
 
-def load(path: Path, args: argparse.Namespace, train: Dataset) -> nn.Module:
-    """The network of these weights."""
-    known = settings_of(path)
+def choose(args: argparse.Namespace, known: dict[Path, dict[str, Any]]) -> None:
+    """Let runs say what the line leaves open; ValueError if they disagree, with each other or with the line."""
+    runs = {path: settings for path, settings in known.items() if "model" in settings}
+    for path, settings in runs.items():
+        asked = {"model": args.model or settings["model"], "set": {**settings["set"], **args.set}}
+        if len(runs) == len(known) and any(asked[key] != settings[key] for key in asked):
+            was = " ".join([settings["model"], *(f"{name}={value}" for name, value in settings["set"].items())])
+            raise ValueError(f"{path}: is a run of {was}: leave out --model and --set, which are for other weights")
+    for key in ("data", "image_size"):
+        values = {path: settings.get(key) for path, settings in runs.items()}  # None: that of the images
+        if getattr(args, key) is None and values:
+            first, *others = values
+            for other in others:
+                if values[other] != values[first]:
+                    option = "--" + key.replace("_", "-")
+                    was = " and ".join(f"{values[run] or 'not given'} in {run}" for run in (first, other))
+                    raise ValueError(f"{option} was {was}: choose one for all, with {option}, or evaluate them apart")
+            setattr(args, key, values[first])
+    args.data = args.data or "fashion-mini"
+    args.data_dir = args.data_dir or next(iter(known.values())).get("data_dir")
+
+
+def load(path: Path, known: dict[str, Any], args: argparse.Namespace, train: Dataset) -> nn.Module:
+    """The network of these weights, of which so much is known."""
     name, settings = (known["model"], known["set"]) if "model" in known else (args.model, args.set)
     if name is None:
         raise ValueError(f"{path}: which network is it for? Name it with --model (and --set)")
@@ -103,12 +128,16 @@ def views(name: str, crop_size: int | None) -> Sequence[View]:
 def report(args: argparse.Namespace) -> None:
     """Print the table."""
     module_named(args.backend)
-    known = settings_of(args.weights)
-    args.data = args.data or known.get("data", "fashion-mini")
-    args.data_dir = args.data_dir or known.get("data_dir")
-    args.image_size = args.image_size or known.get("image_size")
+    known = {path: settings_of(path) for path in [args.weights, *args.ensemble]}
+    choose(args, known)
     train, test = command.datasets(args)
-    networks = {str(path): load(path, args, train) for path in [args.weights, *args.ensemble]}
+    channels = test.images.shape[1]
+    for name in ("mean", "std"):
+        if getattr(args, name) and len(getattr(args, name)) not in (1, channels):
+            raise ValueError(
+                f"--{name} has {len(getattr(args, name))} numbers, and the images have {channels} channels"
+            )
+    networks = {str(path): load(path, settings, args, train) for path, settings in known.items()}
     rows: dict[str, Sequence[nn.Module]] = {name: [network] for name, network in networks.items()}
     if len(networks) > 1:
         rows[f"all {len(networks)}"] = [*networks.values()]

@@ -86,9 +86,21 @@ def test_the_last_epoch_is_in_the_checkpoint_and_crops_may_have_a_size(runs, fol
     ("line", "reason"),
     [
         ("", "the following arguments are required: --weights"),
-        ("--weights nowhere.pth --data images", "nowhere.pth: which network is it for? Name it with --model"),
-        (f"--weights nowhere.pth --data images {NETWORK}", "nowhere.pth: there is no such file"),
-        ("--weights images", "images: there is no checkpoint.safetensors in it"),
+        ("--weights wide.npz --data images", "wide.npz: which network is it for? Name it with --model"),
+        (f"--weights nowhere.pth --data images {NETWORK}", "nowhere.pth: there is no such file or folder"),
+        ("--weights runs/a --ensemble runs/nosuch", "runs/nosuch: there is no such file or folder"),
+        ("--weights images", "images: is not the folder of a run\n"),
+        ("--weights runs", "runs: is not the folder of a run; these in it are: runs/a, runs/b\n"),
+        (
+            "--weights runs/a --model resnet18",
+            "runs/a: is a run of densenet_cifar depth=10 growth_rate=2: leave out --m",
+        ),
+        (
+            "--weights runs/a --ensemble runs/b --set depth=13",
+            "runs/a: is a run of densenet_cifar depth=10 growth_rate",
+        ),
+        ("--weights runs/a --mean 1 2", "--mean has 2 numbers, and the images have 3 channels"),
+        ("--weights runs/a --std 1 2 3 4", "--std has 4 numbers, and the images have 3 channels"),
         ("--weights runs/a --tta 12-crop", "argument --tta: invalid choice: '12-crop'"),
         ("--weights runs/a --crop-size 9 --tta ten-crop", "images are 8×8; wanted at least 9×9"),
         ("--weights runs/a --data fashion-mini", "load_weights: runs/a/best.safetensors does not fit DenseNet"),
@@ -103,3 +115,28 @@ def test_what_cannot_be_evaluated_is_refused(line, reason, runs, folder, start):
     assert code == 2
     assert reason in said
     assert "Traceback" not in said
+
+
+def test_what_a_run_says_may_be_repeated_and_the_line_may_be_about_other_weights_beside_it(runs, folder, start):
+    repeated = start("evaluate", "--weights runs/a --model densenet_cifar --set growth_rate=2")
+    assert table(repeated[1])["runs/a", "none"] == runs[0]
+    wide = "--model densenet_cifar --set depth=10 growth_rate=3"
+    assert start("train", f"{wide} --data images --batch-size 5 --epochs 1 --out wide")[0] == 0
+    shutil.copy(folder / "wide/best.safetensors", folder / "wide.safetensors")
+    code, _, said = start("evaluate", f"--weights runs/a --ensemble wide.safetensors {wide}")
+    assert (code, said) == (0, "")
+
+
+def test_runs_on_other_sizes_or_data_are_averaged_only_at_one_that_is_chosen(runs, folder, start):
+    shutil.copytree(folder / "images", folder / "others")
+    line = f"{NETWORK} --batch-size 5 --epochs 1"
+    assert start("train", f"{line} --data images --image-size 12 --out runs/large")[0] == 0
+    assert start("train", f"{line} --data others --out runs/others")[0] == 0
+    code, _, said = start("evaluate", "--weights runs/a --ensemble runs/large")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "--image-size was not given in runs/a and 12 in runs/large: choose one for all, with --image-size" in said
+    code, _, said = start("evaluate", "--weights runs/a --ensemble runs/others")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "--data was images in runs/a and others in runs/others: choose one for all, with --data" in said
+    assert start("evaluate", "--weights runs/a --ensemble runs/large --image-size 8")[0] == 0
+    assert start("evaluate", "--weights runs/a --ensemble runs/others --data images")[0] == 0
