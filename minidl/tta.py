@@ -124,12 +124,27 @@ def _times(factor: float, x: Tensor) -> tuple[int, int]:
     return max(1, round(factor * height)), max(1, round(factor * width))
 
 
+def five_crop(x: Tensor) -> tuple[Tensor, ...]:
+    """`FiveCrop` with 7/8 of the images' sides."""
+    return FiveCrop(_times(7 / 8, x))(x)
+
+
+def ten_crop(x: Tensor) -> tuple[Tensor, ...]:
+    """`TenCrop` with 7/8 of the images' sides."""
+    return TenCrop(_times(7 / 8, x))(x)
+
+
+def multi_scale(x: Tensor) -> Iterator[Tensor]:
+    """`MultiScale` with 7/8, all and 9/8 of the images' sides."""
+    return MultiScale([_times(factor, x) for factor in (7 / 8, 1, 9 / 8)])(x)
+
+
 VIEWS: dict[str, Sequence[View]] = {
     "none": [identity],
     "flip": [identity, hflip],
-    "five-crop": [lambda x: FiveCrop(_times(7 / 8, x))(x)],
-    "ten-crop": [lambda x: TenCrop(_times(7 / 8, x))(x)],
-    "multi-scale": [lambda x: MultiScale([_times(factor, x) for factor in (7 / 8, 1, 9 / 8)])(x)],
+    "five-crop": [five_crop],
+    "ten-crop": [ten_crop],
+    "multi-scale": [multi_scale],
 }
 """Views by name, for networks that take images of any size.
 
@@ -147,7 +162,7 @@ class TestTimeAugmentation(Module):
     """A network whose scores are the average over views, and over networks: (N, C, H, W) -> (N, classes).
 
     models: one, or several for an ensemble.
-    views: one of `VIEWS` by name, a view, or a list of views.
+    views: one of `VIEWS` by name, a view, or a list of names and views.
     average: of "probabilities", whose logarithms are the scores then; or of "logits".
 
     It computes without a graph, one view with one network at a time, and leaves the networks in eval mode.
@@ -158,7 +173,7 @@ class TestTimeAugmentation(Module):
     def __init__(
         self,
         models: Module | Sequence[Module],
-        views: str | View | Sequence[View] = "ten-crop",
+        views: str | View | Sequence[str | View] = "ten-crop",
         average: str = "probabilities",
     ):
         super().__init__()
@@ -166,11 +181,13 @@ class TestTimeAugmentation(Module):
         if not self.models or not all(isinstance(model, Module) for model in self.models):
             kinds = [type(model).__name__ for model in self.models]
             raise TypeError(f"TestTimeAugmentation: models are {kinds}; wanted a Module, or several")
-        if isinstance(views, str) and views not in VIEWS:
-            raise ValueError(f"TestTimeAugmentation: views is {views!r}; wanted functions or {', '.join(VIEWS)}")
+        listed = [views] if isinstance(views, str) or callable(views) else list(views)
+        for view in listed:
+            if not callable(view) and view not in VIEWS:
+                raise ValueError(f"TestTimeAugmentation: views is {view!r}; wanted functions or {', '.join(VIEWS)}")
         if average not in AVERAGES:
             raise ValueError(f"TestTimeAugmentation: average is {average!r}; wanted one of {', '.join(AVERAGES)}")
-        self.views = VIEWS[views] if isinstance(views, str) else [views] if callable(views) else list(views)
+        self.views = [view for item in listed for view in (VIEWS[item] if isinstance(item, str) else [item])]
         self.average = average
 
     def forward(self, x: Tensor) -> Tensor:
@@ -202,4 +219,5 @@ class TestTimeAugmentation(Module):
         return scores
 
     def extra_repr(self) -> str:
-        return f"views={self.views}, average={self.average!r}"
+        views = ", ".join(getattr(view, "__name__", repr(view)) for view in self.views)
+        return f"views=[{views}], average={self.average!r}"

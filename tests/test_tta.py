@@ -1,6 +1,7 @@
 """Test-time augmentation: the views are those they are called, and scores the average that a loop would take."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -198,6 +199,21 @@ def test_it_is_evaluated_as_a_model_is(backend):
 def test_it_shows_what_it_averages():
     shown = repr(tta.TestTimeAugmentation(network(), tta.FiveCrop(6), "logits"))
     assert shown.startswith("TestTimeAugmentation(\n  views=[FiveCrop(size=6)], average='logits'\n  (models.0): ")
+    assert "views=[identity, hflip]" in repr(tta.TestTimeAugmentation(network(), "flip"))
+    assert "views=[ten_crop, vflip]" in repr(tta.TestTimeAugmentation(network(), ["ten-crop", tta.vflip]))
+
+
+def test_names_may_stand_in_a_list_of_views():
+    x = images(2, 3, 9, 9)
+    named = tta.TestTimeAugmentation(network(), ["flip", tta.vflip, "none"])(x)
+    listed = tta.TestTimeAugmentation(network(), [tta.identity, tta.hflip, tta.vflip, tta.identity])(x)
+    np.testing.assert_array_equal(named.numpy(), listed.numpy())
+
+
+@pytest.mark.parametrize("views", tta.VIEWS)
+def test_it_can_be_pickled(views):
+    model, x = tta.TestTimeAugmentation(network(), views), images(2, 3, 16, 16)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model))(x).numpy(), model(x).numpy())
 
 
 @pytest.mark.parametrize(
@@ -206,6 +222,7 @@ def test_it_shows_what_it_averages():
         ([[]], TypeError, r"models are \[\]; wanted a Module, or several"),
         ([["resnet18"]], TypeError, r"models are \['str'\]; wanted a Module"),
         ([network(), "12-crop"], ValueError, "views is '12-crop'; wanted functions or none, flip, five-crop, "),
+        ([network(), ["flip", "12-crop"]], ValueError, "views is '12-crop'; wanted functions or none, flip, five-crop"),
         ([network(), "flip", "votes"], ValueError, "average is 'votes'; wanted one of logits, probabilities"),
     ],
 )
