@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -53,9 +54,11 @@ def network(
         raise ValueError(f"{build.__name__}: {' and '.join(sorted(given))} cannot be set: they follow from the data")
     try:
         model = build(num_classes=len(dataset.classes), in_channels=channels, **settings)
-    except TypeError as error:  # what a function says to an argument that it does not have
+    except TypeError as error:
         chosen = " ".join(f"{name}={value}" for name, value in settings.items())
-        raise ValueError(f"{build.__name__} cannot be built with {chosen or 'its defaults'}: {error}") from error
+        named = re.search("got (an unexpected|multiple values)", str(error))  # what a function says to a wrong name
+        reason = error if named or not settings else f"{' or '.join(settings)} has a value of the wrong kind"
+        raise ValueError(f"{build.__name__} cannot be built with {chosen or 'its defaults'}: {reason}") from error
     _want_fit(build.__name__, model, (channels, *([image_size] * 2 if image_size else shape)))
     return model
 

@@ -45,6 +45,8 @@ def test_a_run_goes_on_with_its_network(batch_size, folder, start):
         ("--model resnet_cifar --set depth=9", "depth must be 6n + 2"),
         ("--model resnet_cifar --set depth", "argument --set: 'depth' is not of the form NAME=VALUE"),
         ("--model resnet_cifar --set deep=8", "resnet_cifar cannot be built with deep=8: "),
+        ("--model resnet_cifar --set depth=twenty", "with depth=twenty: depth has a value of the wrong kind\n"),
+        ("--model mobilenet_v2 --set width_mult=wide", "width_mult=wide: width_mult has a value of the wrong kind\n"),
         ("--model resnet_cifar --set num_classes=8", "num_classes cannot be set: they follow from the data"),
         ("--model squeezenet1_1", "squeezenet1_1 cannot take images of 8×8 ("),
     ],

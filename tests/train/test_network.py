@@ -93,7 +93,7 @@ def test_images_that_do_not_fit_are_refused_with_their_size_and_what_helps():
     ("settings", "reason"),
     [
         ({"depth": 3}, "net cannot be built with depth=3: .* unexpected keyword argument 'depth'"),
-        ({"width": "wide"}, "net cannot be built with width=wide: "),
+        ({"width": "wide"}, "net cannot be built with width=wide: width has a value of the wrong kind$"),
         ({"num_classes": 5}, "net: num_classes cannot be set: they follow from the data"),
     ],
 )
