@@ -66,6 +66,8 @@ def load(path: str | Path) -> dict[str, Any]:
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """A temporary path to write to, which becomes `path` when the block ends; if it fails, `path` stays as it was."""
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent}: make it first")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary

@@ -13,7 +13,7 @@ from typing import IO
 from minidl.unpickler import DamageError, RefusalError
 from minidl.weights.npz import read_npz
 from minidl.weights.safetensors import read_safetensors
-from minidl.weights.stored import Stored, WeightsError, file_size, read_exactly
+from minidl.weights.stored import PlaceError, Stored, WeightsError, file_size, read_exactly
 from minidl.weights.torch_file import read_torch_pickles, read_torch_zip
 
 RESAVE = "save it again where it came from: torch.save(model.state_dict(), path), with torch 1.6 or newer"
@@ -27,6 +27,8 @@ DAMAGES = (
 @contextlib.contextmanager
 def open_weights(path: str | Path) -> Iterator[dict[str, Stored]]:
     """The arrays in a file by name, to be read within this context; WeightsError for whatever is wrong with it."""
+    if Path(path).is_dir():
+        raise WeightsError(f"{path}: is a folder: name the file in it")
     if not Path(path).is_file():
         raise WeightsError(f"{path}: there is no such file")
     with Path(path).open("rb") as file:
@@ -44,6 +46,8 @@ def _explained(path: str | Path) -> Iterator[None]:
         raise WeightsError(
             f"{path}: refused to unpickle {error}; only tensors in dicts are admitted, and nothing is run: {RESAVE}"
         ) from error
+    except PlaceError as error:
+        raise WeightsError(f"{path}: can be read, but {error}: {RESAVE}") from error
     except DAMAGES as error:
         raise WeightsError(f"{path}: is damaged, or no file of weights ({error}): fetch it again") from error
 

@@ -113,9 +113,9 @@ def _prefix(names: Iterable[str], own: Mapping[str, Tensor]) -> str:
 def _head(misfits: Shapes, shapes: Shapes) -> list[str]:
     """The names that do not fit, if all that is wrong with them is one number of outputs, that of the classes."""
     changes = {(got[:1], shapes[key][:1]) for key, got in misfits.items()}
-    weights = ["".join(key.rpartition(".")[:2]) + "weight" for key in misfits]
+    weights = {key: "".join(key.rpartition(".")[:2]) + "weight" for key in misfits}
     of_outputs = all(got[1:] == shapes[key][1:] for key, got in misfits.items())
-    of_layers = all(len(shapes.get(weight, ())) > 1 for weight in weights)
+    of_layers = all(len(shapes.get(weight, shapes[key])) > 1 for key, weight in weights.items())
     return list(misfits) if len(changes) == 1 and of_outputs and of_layers else []
 
 
@@ -124,6 +124,8 @@ def _misfit(file: str | Path, model: Module, problems: Mapping[str, list[str]]) 
     for what, names in problems.items():
         rest = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
         lines += [f"  {what}:", *(f"    {name}" for name in [*names[:LISTED], *rest])] if names else []
+    if any(name.startswith("optimizer.") for name in problems["unexpected"]):
+        lines.append("it is the checkpoint of a whole run; best.safetensors beside it holds the weights alone")
     hint = "strict=False lets missing and unexpected names pass, rename=... maps other names to the model's"
     return "\n".join([*lines, hint] if problems["missing"] or problems["unexpected"] else lines)
 

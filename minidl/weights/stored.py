@@ -23,6 +23,10 @@ class WeightsError(ValueError):
     """A file of weights is missing, damaged, refused, or does not fit the model."""
 
 
+class PlaceError(ValueError):
+    """A file can be read, but none of its arrays, or too many, may be the weights."""
+
+
 @dataclass(frozen=True)
 class Stored:
     """An array in a file."""

@@ -17,7 +17,7 @@ from typing import IO, Any, ClassVar
 import numpy as np
 
 from minidl.unpickler import RefusalError, Unpickler
-from minidl.weights.stored import BFLOAT16, Dtype, Storage, Stored, read_exactly
+from minidl.weights.stored import BFLOAT16, Dtype, PlaceError, Storage, Stored, read_exactly
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """What the first pickle of the older format holds."""
@@ -35,7 +35,7 @@ CODES = {
 }
 ORDERED_DICT = "an ordered dict"
 NESTS = ("state_dict", "model_state_dict", "model", "net")
-"""Under these names checkpoints keep the weights beside the epoch and the optimizer."""
+"""Under these names checkpoints keep the weights beside the epoch and the optimizer; or in the one dict of tensors."""
 LEVELS = 3
 """How deep: a nest may hold itself."""
 
@@ -135,12 +135,21 @@ def _state(nest: Any) -> dict[str, Stored]:
     for _ in range(LEVELS):
         inner = [nest[name] for name in NESTS if isinstance(nest.get(name), dict)] if isinstance(nest, dict) else []
         nest = inner[0] if inner else nest
+    if state := _tensors(nest):
+        return state
+    if not isinstance(nest, dict):
+        raise ValueError(f"there are no weights in it, but a {type(nest).__name__}")
+    states = [state for value in nest.values() if (state := _tensors(value))]
+    if len(states) != 1:
+        what = "several dicts of weights in" if states else f"no weights, nor under {' or '.join(NESTS)}, but"
+        raise PlaceError(f"it holds {what} {', '.join(map(str, nest)) or 'nothing':.200}")
+    return states[0]
+
+
+def _tensors(nest: Any) -> dict[str, Stored]:
+    """The tensors that a dict holds by name, if it is one."""
     held = nest.items() if isinstance(nest, dict) else ()
-    state = {name: value for name, value in held if isinstance(name, str) and isinstance(value, Stored)}
-    if not state:
-        found = f"only {', '.join(str(name) for name, _ in held)}" if held else f"a {type(nest).__name__}"
-        raise ValueError(f"there are no weights in it, nor under {' or '.join(NESTS)}, but {found:.200}")
-    return state
+    return {name: value for name, value in held if isinstance(name, str) and isinstance(value, Stored)}
 
 
 def _uncompressed(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:

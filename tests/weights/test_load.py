@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import checkpoint, load_weights, nn, save_weights
+from minidl import checkpoint, load_weights, models, nn, save_weights
 from minidl.weights import LoadedWeights, WeightsError
 
 torch = pytest.importorskip("torch")
@@ -52,6 +52,7 @@ def assert_holds(model, state, but=()):
 
 
 kinds = pytest.mark.parametrize("kind", ["safetensors", "zip", "pickles", "npz"])
+kinds_of_torch = pytest.mark.parametrize("kind", ["zip", "pickles"])
 
 
 @kinds
@@ -153,6 +154,25 @@ def test_weights_are_found_beside_an_optimizers_state(nest, tmp_path):
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     load_weights(model, tmp_path / "file")
     assert_holds(model, twin.state_dict())
+
+
+@kinds_of_torch
+def test_weights_under_a_name_of_ones_own_are_found_if_they_are_the_only_ones(kind, tmp_path):
+    state = drawn(small())
+    write(
+        {"weights": state, "epoch": 1, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}}}, tmp_path / "file", kind
+    )
+    model = small()
+    load_weights(model, tmp_path / "file")
+    assert_holds(model, state)
+
+
+@kinds_of_torch
+def test_a_file_with_two_dicts_of_weights_is_not_called_damaged(kind, tmp_path):
+    write({"weights": drawn(small()), "average": drawn(small()), "epoch": 1}, tmp_path / "file", kind)
+    wanted = "can be read, but it holds several dicts of weights in weights, average, epoch: save it again"
+    with pytest.raises(WeightsError, match=wanted):
+        load_weights(small(), tmp_path / "file")
 
 
 @pytest.mark.parametrize(
@@ -283,6 +303,17 @@ def test_a_head_alone_is_a_head(tmp_path):
         assert load_weights(nn.Linear(4, 2), tmp_path / "file") == LoadedWeights([], [], ["weight", "bias"])
 
 
+def test_codes_of_classes_that_are_not_learned_are_a_head(tmp_path):
+    minidl.manual_seed(0)
+    model, theirs = models.lenet5(num_classes=3), models.lenet5()
+    before = values(model)
+    save_weights(theirs, tmp_path / "file")
+    with pytest.warns(UserWarning, match=r"is for 10 classes and the model for 3: output\.codes keep"):
+        assert load_weights(model, tmp_path / "file").initial_keys == ["output.codes"]
+    held = values(theirs) | {"output.codes": before["output.codes"]}
+    assert_holds(model, {name: torch.from_numpy(value) for name, value in held.items()})
+
+
 def test_another_width_is_no_other_number_of_classes(tmp_path):
     torch.save(drawn(small()), tmp_path / "file")
     wider = nn.Sequential(
@@ -366,6 +397,22 @@ def test_the_best_weights_of_a_run_are_read(tmp_path):
     checkpoint.save(tmp_path / "best.safetensors", model.state_dict())
     load_weights(other, tmp_path / "best.safetensors")
     assert_holds(other, {name: torch.from_numpy(value) for name, value in values(model).items()})
+
+
+def test_the_checkpoint_of_a_run_points_to_the_best_weights(tmp_path):
+    model = nn.Linear(2, 3)
+    optimizer = minidl.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model(minidl.ones(1, 2)).sum().backward()
+    optimizer.step()
+    checkpoint.save(tmp_path / "file", {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+    with pytest.raises(WeightsError, match=r"checkpoint of a whole run; best\.safetensors beside it holds"):
+        load_weights(nn.Linear(2, 3), tmp_path / "file")
+
+
+def test_saving_into_a_folder_that_is_missing_names_it_and_the_file(tmp_path):
+    path = tmp_path / "nowhere" / "file.safetensors"
+    with pytest.raises(FileNotFoundError, match=re.escape(f"{path}: there is no folder {path.parent}: make it first")):
+        save_weights(small(), path)
 
 
 def test_a_graph_that_used_the_weights_before_says_so(tmp_path):

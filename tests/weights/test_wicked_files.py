@@ -174,11 +174,11 @@ def test_every_call_but_those_that_make_tensors_is_refused_by_name(value, named,
         (b"ctorch._utils\n_rebuild_parameter\n)R.", "damaged"),
         (b"ccollections\nOrderedDict\n]]]ea\x85R.", "damaged"),
         (storage(kind=b"torch\nQInt8Storage\n") + b".", r"torch\.QInt8Storage"),
-        (b"\x80\x02}.", "there are no weights"),
-        (b"K\x01.", "there are no weights in it, .* but a int"),
-        (b"}X\x05\0\0\0epochK\x03s.", "no weights in it, nor under state_dict or .* but only epoch"),
-        (b"}q\0X\x05\0\0\0modelh\0s.", "no weights in it"),
-        (b"}(" + b"".join(b"M" + struct.pack("<H", n) + b"N" for n in range(9999)) + b"u.", "no weights in it"),
+        (b"\x80\x02}.", "can be read, but it holds no weights"),
+        (b"K\x01.", "is damaged, .*there are no weights in it, but a int"),
+        (b"}X\x05\0\0\0epochK\x03s.", "no weights, nor under state_dict or .* but epoch"),
+        (b"}q\0X\x05\0\0\0modelh\0s.", "it holds no weights"),
+        (b"}(" + b"".join(b"M" + struct.pack("<H", n) + b"N" for n in range(9999)) + b"u.", "it holds no weights"),
         (b".", "too little"),
         (b"", "damaged"),
     ],
@@ -230,7 +230,7 @@ def test_values_that_double_with_each_instruction_are_never_walked_through(tmp_p
         b"\x80\x02ccollections\nOrderedDict\n]](" + bomb + b"K\x01ea\x85R.",
         b"\x80\x02" + bomb + b")R.",
     ):
-        refused(zip_file(program, NUMBERS), tmp_path, "damaged|refused")
+        refused(zip_file(program, NUMBERS), tmp_path, "damaged|refused|no weights")
 
 
 def peak(action):
@@ -353,8 +353,8 @@ def test_other_files_are_told_apart(content, complaint, tmp_path):
 
 
 def test_a_file_that_is_not_there_is_an_error_of_one_line(tmp_path):
-    for path in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(WeightsError, match="there is no such file"):
+    for path, complaint in ((tmp_path / "nowhere", "there is no such file"), (tmp_path, "is a folder: name the file")):
+        with pytest.raises(WeightsError, match=complaint):
             load_weights(model(), path)
 
 
