@@ -1,6 +1,7 @@
 """The zoo: one paper, one file."""
 
 import inspect
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -221,7 +222,18 @@ def create_model(name: str, **settings: Any) -> Module:
     """The model of this name, as `list_models` has it: create_model("densenet121", num_classes=10)."""
     if name not in list_models():
         raise ValueError(f"create_model: there is no model {name!r}: use one of {', '.join(list_models())}")
-    model: Module = globals()[name](**settings)
+    function = globals()[name]
+    try:
+        model: Module = function(**settings)
+    except TypeError as error:
+        strange = re.search(
+            "unexpected keyword argument '(.*?)'", str(error)
+        )  # of an inner part, which has its own name
+        if strange is None or strange[1] not in settings:
+            raise
+        raise TypeError(
+            f"create_model: {name} has no setting {strange[1]!r}: use those of {name}{inspect.signature(function)}"
+        ) from error
     return model
 
 

@@ -27,6 +27,19 @@ def facts(entry):
     return count(model), shapes(model)
 
 
+@pytest.mark.parametrize("name", ["resnet18", "lenet", "squeezenet1_1"])
+def test_a_setting_that_no_part_knows_is_named_with_the_model(name):
+    wanted = rf"create_model: {name} has no setting 'nclasses': use those of {name}\(num_classes: int = "
+    with pytest.raises(TypeError, match=wanted):
+        models.create_model(name, num_classes=2, nclasses=3)
+
+
+def test_other_mistakes_in_settings_are_left_as_they_are():
+    with pytest.raises(TypeError) as caught:
+        models.create_model("lenet", num_classes="three")
+    assert "has no setting" not in str(caught.value)
+
+
 def test_every_model_is_in_the_table():
     assert {entry.name for entry in ENTRIES} == set(models.list_models())
 
