@@ -109,6 +109,8 @@ class FractalNet(nn.Module):
         super().__init__()
         if columns < 1:
             raise ValueError(f"FractalNet: there must be at least one column, got {columns}")
+        if not channels:
+            raise ValueError("FractalNet: there must be at least one block, got no channels")
         for p in (drop_path, global_drop_path):
             if not 0 <= p <= 1:
                 raise ValueError(f"FractalNet: drop_path and global_drop_path are probabilities, got {p}")

@@ -108,6 +108,8 @@ def test_dropout_grows_from_block_to_block():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="at least one column, got 0"):
         models.fractalnet(0)
+    with pytest.raises(ValueError, match="at least one block, got no channels"):
+        models.fractalnet(channels=())
     for name in ("drop_path", "global_drop_path"):
         with pytest.raises(ValueError, match=r"are probabilities, got 1\.5"):
             models.fractalnet(1, SMALL, **{name: 1.5})
