@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,8 +39,11 @@ def summary(model: Module, input_shape: Sequence[int], depth: int | None = None)
 
     depth: how many levels below the model are shown.
     """
-    shape = tuple(input_shape)
-    if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
+    try:
+        shape = tuple(operator.index(n) for n in input_shape)
+    except TypeError:
+        shape = ()
+    if not shape or min(shape) < 1:
         raise ValueError(f"summary: input_shape must be positive integers, say (1, 3, 32, 32), got {input_shape!r}")
     held = next(iter([*model.parameters(), *model.buffers()]), zeros(1))
     x = zeros(*shape, dtype=held.dtype if held.dtype.kind == "f" else "float32", backend=held.backend)

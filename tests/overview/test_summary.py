@@ -331,10 +331,16 @@ def test_the_model_is_left_as_it_was(dtype, backend):
     np.testing.assert_array_equal(minidl.rand(3).numpy(), drawn)
 
 
-@pytest.mark.parametrize("shape", [(), (1, 0), (1, 3.0), (-1, 3, 4, 4)])
+@pytest.mark.parametrize("shape", [(), (1, 0), (1, 3.0), (-1, 3, 4, 4), 224, None])
 def test_an_input_shape_is_positive_integers(shape):
     with pytest.raises(ValueError, match="summary: input_shape must be positive integers"):
         summary(nn.Identity(), shape)
+
+
+def test_an_input_shape_may_be_of_numpys_integers():
+    shape = summary(nn.Identity(), tuple(np.array([1, 3, 4, 4]))).input_shape
+    assert shape == (1, 3, 4, 4)
+    assert {type(n) for n in shape} == {int}
 
 
 TABLE = """\
