@@ -147,8 +147,9 @@ def run(parser: Parser, build: Callable[[argparse.Namespace], Run], argv: Sequen
     try:
         trainer.fit(args.epochs)
     except KeyboardInterrupt:
+        code = complain(parser, f"interrupted.\n{_go_on(trainer)}", code=130)
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C does not wait for the end of threads
-        return complain(parser, f"interrupted.\n{_go_on(trainer)}", code=130)
+        return code
     except MemoryError as error:
         return complain(parser, f"out of memory ({error}): a smaller --batch-size needs less", code=1)
     except DataError as error:
@@ -222,6 +223,8 @@ def loaders(
     sizes = {"batch_size": args.batch_size, "num_workers": args.workers}
     same = [*pixels(train, args.image_size), normalize]
     alone = len(train) % args.batch_size == 1
+    if alone and len(train) == 1:
+        raise ValueError("there is a single image to train on; wanted two or more: see --data and --limit")
     return (
         DataLoader(train, shuffle=True, transform=Compose([*moves, *same]), seed=args.seed, drop_last=alone, **sizes),
         DataLoader(test, transform=Compose(same), **sizes),

@@ -164,6 +164,10 @@ def test_images_are_scaled_to_a_side_where_they_have_another(capsys):
     np.testing.assert_array_equal(images.numpy(), normalize(wanted))
 
 
+def test_a_single_image_to_train_on_is_refused(capsys):
+    assert "there is a single image to train on; wanted two or more: see --data" in refused("--limit 1", capsys)
+
+
 def test_an_epoch_goes_without_an_image_that_would_be_alone_in_its_batch():
     for line, counts in (
         ("--batch-size 5", [5, 5, 2]),
