@@ -60,7 +60,8 @@ class Probe:
         here, there = self.point, self.point + STEP * self.scales * rng.uniform(0.5, 1, self.point.shape)
         number = np.complex128 if settings.mode == "complex" else np.float64
         function.require_precision(index, here.astype(number), there.astype(number))
-        self.noise, self.reach = noise_of(relative), np.abs(jacobian.contract_sizes(self.values(self.point)))
+        values = self.values(self.point)  # even where one cancels to nothing, it is rounded as those it came from
+        self.noise, self.reach = noise_of(relative), np.maximum(jacobian.contract_sizes(values), np.abs(values).max())
         self.moves = bool(np.any(relative(STEP) != relative(-STEP)))
         self.step = _first_step(relative, self.noise, self.reach) if settings.eps is None else settings.step
         if settings.mode == "complex":

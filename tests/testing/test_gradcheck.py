@@ -208,6 +208,11 @@ def test_a_gradient_that_cancels_to_nothing_is_zero_whatever_rounding_makes_of_i
         assert gradcheck(net, [x, w, b]).ok
 
 
+def test_an_element_that_cancels_to_nothing_is_rounded_as_its_neighbours_are():
+    steps = np.random.default_rng([201, 12, 12]).permutation(12) + np.sqrt(0.2)  # one of them is its column's mean
+    assert gradcheck(lambda x: ops.var(x, 0), [(-2 + 4 * steps / 12).reshape(3, 2, 2)], order=2, seed=201).ok
+
+
 def test_what_is_kept_from_an_earlier_call_is_found():
     kept = []
 
