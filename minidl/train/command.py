@@ -180,7 +180,7 @@ def trainer(
     normalize = Normalize(*train.mean_std())
     train_loader, test_loader = loaders(args, train, test, normalize)
     manual_seed(args.seed)
-    model = network(build, settings, train, args.image_size).to(args.backend)
+    model = network(build, settings, train, args.image_size, args.batch_size).to(args.backend)
     optimizer = SGD(model.parameters(), lr=args.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
     return Trainer(
         model,

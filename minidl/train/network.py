@@ -42,11 +42,16 @@ def literal(text: str) -> Any:
 
 
 def network(
-    build: Callable[..., Module], settings: Mapping[str, Any], dataset: Dataset, image_size: int | None = None
+    build: Callable[..., Module],
+    settings: Mapping[str, Any],
+    dataset: Dataset,
+    image_size: int | None = None,
+    batch_size: int = 2,
 ) -> Module:
     """A network for the classes and channels of a dataset; ValueError if it cannot be, or cannot take its images.
 
     image_size: the side to which images are scaled; None: they are not.
+    batch_size: how many it is to be trained on at a time.
     """
     channels, *shape = dataset.images.shape[1:]
     given = settings.keys() & {"num_classes", "in_channels"}
@@ -59,23 +64,25 @@ def network(
         named = re.search("got (an unexpected|multiple values)", str(error))  # what a function says to a wrong name
         reason = error if named or not settings else f"{' or '.join(settings)} has a value of the wrong kind"
         raise ValueError(f"{build.__name__} cannot be built with {chosen or 'its defaults'}: {reason}") from error
-    _want_fit(build.__name__, model, (channels, *([image_size] * 2 if image_size else shape)))
+    height, width = [image_size] * 2 if image_size else shape
+    says = f"{build.__name__} cannot take images of {height}×{width}"
+    if error := _refusal(model, (2, channels, height, width)):
+        raise ValueError(f"{says} ({error}): choose another --image-size; networks for ImageNet take 224") from error
+    if batch_size == 1 and (error := _refusal(model, (1, channels, height, width))):
+        raise ValueError(f"{says} one at a time ({error}): choose a larger --batch-size or --image-size") from error
     return model
 
 
-def _want_fit(name: str, model: Module, shape: Sequence[int]) -> None:
-    """Show a network two images, in training as in evaluation, and leave it as it was; ValueError if it cannot."""
+def _refusal(model: Module, shape: Sequence[int]) -> Exception | None:
+    """What a network says against such images, in evaluation or in training; it is left as it was, in training."""
     before = [(buffer, buffer.data.copy()) for buffer in model.buffers()]
     try:
         with no_grad():
             for mode in (False, True):
-                model.train(mode)(zeros(2, *shape))
+                model.train(mode)(zeros(*shape))
     except (IndexError, RuntimeError, ValueError) as error:
-        _, height, width = shape
-        raise ValueError(
-            f"{name} cannot take images of {height}×{width} ({error}): choose another --image-size; "
-            "networks for ImageNet take 224"
-        ) from error
+        return error
     finally:
         for buffer, values in before:
             buffer.data[...] = values
+    return None

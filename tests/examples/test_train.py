@@ -49,6 +49,10 @@ def test_a_run_goes_on_with_its_network(batch_size, folder, start):
         ("--model mobilenet_v2 --set width_mult=wide", "width_mult=wide: width_mult has a value of the wrong kind\n"),
         ("--model resnet_cifar --set num_classes=8", "num_classes cannot be set: they follow from the data"),
         ("--model squeezenet1_1", "squeezenet1_1 cannot take images of 8×8 ("),
+        (
+            "--model mobilenet_v1 --set width=0.05 --batch-size 1",
+            "mobilenet_v1 cannot take images of 8×8 one at a time (",
+        ),
     ],
 )
 def test_a_network_that_cannot_be_trained_is_refused_in_one_line(line, reason, folder, start):

@@ -89,6 +89,18 @@ def test_images_that_do_not_fit_are_refused_with_their_size_and_what_helps():
         network(net, {}, dataset(4, 0), image_size=8)
 
 
+def small_maps(num_classes, in_channels):
+    return nn.Sequential(nn.Conv2d(in_channels, 2, 6), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, num_classes))
+
+
+def test_a_network_that_cannot_be_trained_on_single_images_is_refused_only_if_it_is_to_be():
+    reason = r"^small_maps cannot take images of 6×6 one at a time \(batch_norm.*\): choose a larger --batch-size"
+    with pytest.raises(ValueError, match=reason):
+        network(small_maps, {}, dataset(4, 0), batch_size=1)
+    assert network(small_maps, {}, dataset(4, 0), batch_size=2).training
+    assert network(net, {}, dataset(4, 0), batch_size=1).training
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
