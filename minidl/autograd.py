@@ -234,14 +234,24 @@ def _propagate(
             wanted = [parent in relevant for parent in node.parents]
             if node.pull is None or not any(wanted):
                 continue
-            parts = node.pull(g, wanted)
+            step = _step if mode.profiler is None else mode.profiler.backward(node.name, _step)
+            parts = step(node, g, wanted)
             ours = not create_graph and (node.hands_out == "new" or (node.hands_out == "parts" and ours))
             for parent, part in zip(node.parents, parts, strict=True):
                 if parent is not None and part is not None:
-                    arrive(parent, _fit(part, parent, node.name), ours)
+                    arrive(parent, part, ours)
             if not (create_graph if retain_graph is None else retain_graph):
                 node.pull, node.parents, node.memories = _consumed, (), ()
     return found
+
+
+def _step(node: Node, g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+    """What the gradient of a node adds to those of its parents."""
+    parts = node.pull(g, wanted)  # type: ignore[misc]  # a node without a pull is not asked
+    return [
+        None if parent is None or part is None else _fit(part, parent, node.name)
+        for parent, part in zip(node.parents, parts, strict=True)
+    ]
 
 
 def _fit(part: Tensor, parent: Node, op: str) -> Tensor:

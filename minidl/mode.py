@@ -1,22 +1,27 @@
-"""What is switched on and off for a while, in one thread: recording, and kernels."""
+"""What is switched on and off for a while, in one thread: recording, kernels, and a profiler."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minidl.profiler.profiler import Profiler
 
 
 class _Mode(threading.local):
     recording = True
     definitions = False
+    profiler: Profiler | None = None
 
 
 mode = _Mode()
 
 
 @contextlib.contextmanager
-def set_mode(name: str, value: bool) -> Iterator[None]:
+def set_mode(name: str, value: Any) -> Iterator[None]:
     """Change a switch of this thread's mode within the context."""
     before = getattr(mode, name)
     setattr(mode, name, value)

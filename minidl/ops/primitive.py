@@ -71,8 +71,10 @@ def accelerated(by: str) -> Callable[[Op], Op]:
             arrays = [None if x is None else x.data for x in inputs]
             kernel = None if mode.definitions else kernels.find(by, arrays)
             if kernel is None:
-                return composition(*inputs, *rest, **settings)
-            value, first_order = kernel(*arrays, *rest, **settings)
+                run = composition if mode.profiler is None else mode.profiler.composition(by, composition)
+                return run(*inputs, *rest, **settings)
+            run = kernel if mode.profiler is None else mode.profiler.kernel(by, kernel)
+            value, first_order = run(*arrays, *rest, **settings)
 
             def pull(g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
                 if mode.recording:
@@ -90,8 +92,9 @@ def _call(
     name: str, function: Callable[..., Any], inputs: Sequence[Tensor], rest: Sequence[Any], settings: dict[str, Any]
 ) -> tuple[Any, ...]:
     """What the function of a primitive returns; its errors name the op and the shapes."""
+    run = function if mode.profiler is None else mode.profiler.primitive(name, function)
     try:
-        result = function(*inputs, *rest, **settings)
+        result = run(*inputs, *rest, **settings)
     except (IndexError, TypeError, ValueError) as error:
         if str(error).startswith(name):
             raise

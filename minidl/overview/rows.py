@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minidl.extra import import_extra
+from minidl.table import plain_table, rich_table
 
 HEADINGS = ("layer", "output", "parameters", "multiply-adds", "activations", "sees")
 
@@ -77,19 +77,11 @@ class Summary:
         return ", ".join(parts)
 
     def __repr__(self) -> str:
-        table = [HEADINGS, *self._shown()]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
-        return "\n".join([*lines, self.totals()])
+        return plain_table(HEADINGS, self._shown(), self.totals())
 
     def __rich__(self) -> Any:
         """What `rich.print` shows."""
-        table = import_extra("rich.table", "train").Table(caption=self.totals())
-        for heading in HEADINGS:
-            table.add_column(heading, justify="left" if heading == HEADINGS[0] else "right", no_wrap=True)
-        for row in self._shown():
-            table.add_row(*row)
-        return table
+        return rich_table(HEADINGS, self._shown(), self.totals())
 
 
 def _by(sign: str, numbers: Sequence[int] | None) -> str:
