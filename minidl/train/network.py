@@ -62,14 +62,14 @@ def network(
     except TypeError as error:
         chosen = " ".join(f"{name}={value}" for name, value in settings.items())
         named = re.search("got (an unexpected|multiple values)", str(error))  # what a function says to a wrong name
-        reason = error if named or not settings else f"{' or '.join(settings)} has a value of the wrong kind"
-        raise ValueError(f"{build.__name__} cannot be built with {chosen or 'its defaults'}: {reason}") from error
+        why = error if named or not settings else f"{' or '.join(settings)} has a value of the wrong kind"
+        raise ValueError(f"{build.__name__} cannot be built with {chosen or 'its defaults'}: {why}") from error
     height, width = [image_size] * 2 if image_size else shape
     says = f"{build.__name__} cannot take images of {height}×{width}"
-    if error := _refusal(model, (2, channels, height, width)):
-        raise ValueError(f"{says} ({error}): choose another --image-size; networks for ImageNet take 224") from error
-    if batch_size == 1 and (error := _refusal(model, (1, channels, height, width))):
-        raise ValueError(f"{says} one at a time ({error}): choose a larger --batch-size or --image-size") from error
+    if reason := _refusal(model, (2, channels, height, width)):
+        raise ValueError(f"{says} ({reason}): choose another --image-size; networks for ImageNet take 224") from reason
+    if batch_size == 1 and (reason := _refusal(model, (1, channels, height, width))):
+        raise ValueError(f"{says} one at a time ({reason}): choose a larger --batch-size or --image-size") from reason
     return model
 
 
