@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from minidl import no_grad, ops
 from minidl.data.resize import resize as resize_array
@@ -181,10 +182,12 @@ class TestTimeAugmentation(Module):
         if not self.models or not all(isinstance(model, Module) for model in self.models):
             kinds = [type(model).__name__ for model in self.models]
             raise TypeError(f"TestTimeAugmentation: models are {kinds}; wanted a Module, or several")
-        listed = [views] if isinstance(views, str) or callable(views) else list(views)
+        single = isinstance(views, str) or callable(views)
+        listed: list[Any] = list(views) if isinstance(views, Iterable) and not single else [views]
         for view in listed:
-            if not callable(view) and view not in VIEWS:
-                raise ValueError(f"TestTimeAugmentation: views is {view!r}; wanted functions or {', '.join(VIEWS)}")
+            if not (view in VIEWS if isinstance(view, str) else callable(view)):
+                wanted = f"functions or {', '.join(VIEWS)}; one, or a list that holds no lists"
+                raise ValueError(f"TestTimeAugmentation: views is {view!r}; wanted {wanted}")
         if average not in AVERAGES:
             raise ValueError(f"TestTimeAugmentation: average is {average!r}; wanted one of {', '.join(AVERAGES)}")
         self.views = [view for item in listed for view in (VIEWS[item] if isinstance(item, str) else [item])]
