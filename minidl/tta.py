@@ -186,7 +186,7 @@ class TestTimeAugmentation(Module):
         listed: list[Any] = list(views) if isinstance(views, Iterable) and not single else [views]
         for view in listed:
             if not (view in VIEWS if isinstance(view, str) else callable(view)):
-                wanted = f"functions or {', '.join(VIEWS)}; one, or a list that holds no lists"
+                wanted = f"functions or {', '.join(VIEWS)}; one, or a list without lists"
                 raise ValueError(f"TestTimeAugmentation: views is {view!r}; wanted {wanted}")
         if average not in AVERAGES:
             raise ValueError(f"TestTimeAugmentation: average is {average!r}; wanted one of {', '.join(AVERAGES)}")

@@ -223,7 +223,7 @@ def test_it_can_be_pickled(views):
         ([["resnet18"]], TypeError, r"models are \['str'\]; wanted a Module"),
         ([network(), "12-crop"], ValueError, "views is '12-crop'; wanted functions or none, flip, five-crop, "),
         ([network(), ["flip", "12-crop"]], ValueError, "views is '12-crop'; wanted functions or none, flip, five-crop"),
-        ([network(), [["flip", tta.vflip]]], ValueError, r"views is \['flip', .*\]; wanted .*a list that holds no lists"),
+        ([network(), [["flip", tta.vflip]]], ValueError, r"views is \['flip', .*; wanted .* a list without lists"),
         ([network(), [tta.hflip, None]], ValueError, "views is None; wanted functions or none, flip"),
         ([network(), 3], ValueError, "views is 3; wanted functions or none, flip"),
         ([network(), "flip", "votes"], ValueError, "average is 'votes'; wanted one of logits, probabilities"),
