@@ -1,5 +1,9 @@
 """minidl: automatic differentiation and convolutional networks, from scratch, on NumPy or CuPy."""
 
+from minidl import core_type  # noqa: F401  (imports NumPy, with a say in the kernels that OpenBLAS takes)
+
+# isort: split
+# Nothing may import NumPy before.
 from minidl import ops
 
 # isort: split
@@ -7,10 +11,12 @@ from minidl import ops
 from minidl import nn, optim
 from minidl.autograd import backward, grad
 from minidl.backend import BackendError
+from minidl.config import show_config
 from minidl.creation import arange, eye, from_dlpack, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
 from minidl.mode import definitions, enable_grad, is_grad_enabled, no_grad
 from minidl.ops import *  # noqa: F403  (the ops are top-level functions, as NumPy's are)
 from minidl.overview import summary
+from minidl.profiler import profile
 from minidl.random import manual_seed
 from minidl.tensor import Tensor
 from minidl.weights import load_weights, save_weights
@@ -36,9 +42,11 @@ __all__ = [
     "ones",
     "ones_like",
     "optim",
+    "profile",
     "rand",
     "randn",
     "save_weights",
+    "show_config",
     "summary",
     "tensor",
     "zeros",
