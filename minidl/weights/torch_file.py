@@ -131,19 +131,24 @@ class _Unpickler(Unpickler):
 
 
 def _state(nest: Any) -> dict[str, Stored]:
-    """The tensors by name, of a state dict or of the one within a checkpoint. The rest is left."""
+    """The tensors by name, of a state dict or of the one within a checkpoint; of others beside it they have a path.
+
+    The rest is left, and so is what layers keep beside their tensors, which torch names `_extra_state`.
+    """
     for _ in range(LEVELS):
         inner = [nest[name] for name in NESTS if isinstance(nest.get(name), dict)] if isinstance(nest, dict) else []
         nest = inner[0] if inner else nest
-    if state := _tensors(nest):
-        return state
+    if isinstance(nest, Stored):
+        raise PlaceError("it holds no weights by name, but a tensor")
     if not isinstance(nest, dict):
         raise ValueError(f"there are no weights in it, but a {type(nest).__name__}")
-    states = [state for value in nest.values() if (state := _tensors(value))]
-    if len(states) != 1:
-        what = "several dicts of weights in" if states else f"no weights, nor under {' or '.join(NESTS)}, but"
+    bare = _tensors(nest)
+    dicts = {name: _tensors(value) for name, value in nest.items() if not str(name).endswith("_extra_state")}
+    held = {name: state for name, state in dicts.items() if state}
+    if len(held) > 1 or not (bare or held):
+        what = "several dicts of weights in" if held else f"no weights, nor under {' or '.join(NESTS)}, but"
         raise PlaceError(f"it holds {what} {', '.join(map(str, nest)) or 'nothing':.200}")
-    return states[0]
+    return bare | {f"{name}.{key}" if bare else key: value for name in held for key, value in held[name].items()}
 
 
 def _tensors(nest: Any) -> dict[str, Stored]:

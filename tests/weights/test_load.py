@@ -175,6 +175,37 @@ def test_a_file_with_two_dicts_of_weights_is_not_called_damaged(kind, tmp_path):
         load_weights(small(), tmp_path / "file")
 
 
+@kinds_of_torch
+def test_a_tensor_beside_weights_under_a_name_of_ones_own_is_named_and_may_pass(kind, tmp_path):
+    state = drawn(small())
+    write({"best_loss": torch.tensor(0.25), "ours": state, "epoch": 1}, tmp_path / "file", kind)
+    model = small()
+    with pytest.raises(WeightsError, match=r"does not fit [^\0]*unexpected:\n    best_loss\nstrict=False lets"):
+        load_weights(model, tmp_path / "file")
+    assert load_weights(model, tmp_path / "file", strict=False).unexpected_keys == ["best_loss"]
+    assert_holds(model, state)
+
+
+@kinds_of_torch
+def test_what_layers_keep_beside_their_tensors_is_left(kind, tmp_path):
+    state = drawn(small())
+    write(
+        {**state, "a._extra_state": {"scale": torch.ones(1)}, "_extra_state": {"x": torch.ones(1)}},
+        tmp_path / "file",
+        kind,
+    )
+    model = small()
+    load_weights(model, tmp_path / "file")
+    assert_holds(model, state)
+
+
+@kinds_of_torch
+def test_a_file_of_a_bare_tensor_is_not_called_damaged(kind, tmp_path):
+    write(torch.ones(3), tmp_path / "file", kind)
+    with pytest.raises(WeightsError, match="can be read, but it holds no weights by name, but a tensor: save it again"):
+        load_weights(small(), tmp_path / "file")
+
+
 @pytest.mark.parametrize(
     "name",
     ["module.{}", "_orig_mod.{}", "module._orig_mod.{}", "model.{}", "net.backbone.{}", "module.encoder.{}"],
