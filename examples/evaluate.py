@@ -103,7 +103,7 @@ def load(path: Path, known: dict[str, Any], args: argparse.Namespace, train: Dat
     name, settings = (known["model"], known["set"]) if "model" in known else (args.model, args.set)
     if name is None:
         raise ValueError(f"{path}: which network is it for? Name it with --model (and --set)")
-    model = network(getattr(models, name), settings, train, args.crop_size or args.image_size)
+    model = network(getattr(models, name), settings, train, args.image_size)
     if path.name == CHECKPOINT:
         model.load_state_dict(load_run(path.parent)["model"])
     else:
@@ -150,8 +150,11 @@ def report(args: argparse.Namespace) -> None:
     for tta in args.tta or ["none"]:
         for name, members in rows.items():
             model = TestTimeAugmentation(members, views(tta, args.crop_size), args.average)
-            with show.bar(f"{name}, {tta}", len(test)) as bar:
-                loss, *accuracies = evaluate(model, loader, bar=bar, topk=topk)
+            try:
+                with show.bar(f"{name}, {tta}", len(test)) as bar:
+                    loss, *accuracies = evaluate(model, loader, bar=bar, topk=topk)
+            except ValueError as error:
+                raise ValueError(f"--tta {tta}: {error} (on this command line: --image-size, --crop-size)") from error
             show.note(ROW.format(name, tta, f"{loss:.4f}") + "".join(f"{share:9.2%}" for share in accuracies))
 
 

@@ -131,7 +131,7 @@ class _Unpickler(Unpickler):
 
 
 def _state(nest: Any) -> dict[str, Stored]:
-    """The tensors by name, of a state dict or of the one within a checkpoint; of others beside it they have a path.
+    """The tensors by name, of a state dict or of the one within a checkpoint; by path, where tensors lie beside it.
 
     The rest is left, and so is what layers keep beside their tensors, which torch names `_extra_state`.
     """

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from minidl import Tensor, checkpoint
+from minidl import Tensor, checkpoint, save_weights
 from minidl.data import load_dataset
-from minidl.models import densenet_cifar
+from minidl.models import densenet_cifar, squeezenet1_1
 from minidl.train.record import Record, best_of
 
 NETWORK = "--model densenet_cifar --set depth=10 growth_rate=2"
@@ -102,7 +102,11 @@ def test_the_last_epoch_is_in_the_checkpoint_and_crops_may_have_a_size(runs, fol
         ("--weights runs/a --mean 1 2", "--mean has 2 numbers, and the images have 3 channels"),
         ("--weights runs/a --std 1 2 3 4", "--std has 4 numbers, and the images have 3 channels"),
         ("--weights runs/a --tta 12-crop", "argument --tta: invalid choice: '12-crop'"),
-        ("--weights runs/a --crop-size 9 --tta ten-crop", "images are 8×8; wanted at least 9×9"),
+        (
+            "--weights runs/a --crop-size 9 --tta ten-crop",
+            "--tta ten-crop: FiveCrop: images are 8×8; wanted at least 9×9: enlarge or crop less "
+            "(on this command line: --image-size, --crop-size)\n",
+        ),
         ("--weights runs/a --data fashion-mini", "load_weights: runs/a/best.safetensors does not fit DenseNet"),
         ("--weights wide.npz --data images " + NETWORK, "wide.npz: is not for the 2 classes of images"),
     ],
@@ -115,6 +119,15 @@ def test_what_cannot_be_evaluated_is_refused(line, reason, runs, folder, start):
     assert code == 2
     assert reason in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("line", ["--image-size 18 --tta ten-crop", "--image-size 20 --crop-size 16"])
+def test_crops_that_are_too_small_for_the_network_are_refused_with_the_arguments_that_help(line, folder, start):
+    save_weights(squeezenet1_1(num_classes=2), folder / "net.safetensors")
+    code, _, said = start("evaluate", f"--weights net.safetensors --model squeezenet1_1 --data images {line}")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "cannot take a view of shape (10, 3, 16, 16) (max_pool2d: " in said
+    assert said.endswith("(on this command line: --image-size, --crop-size)\n")
 
 
 def test_what_a_run_says_may_be_repeated_and_the_line_may_be_about_other_weights_beside_it(runs, folder, start):
