@@ -43,6 +43,13 @@ def _conv2d(inputs: Sequence[Array], value: Array, /, *settings: Any, **named: A
     return flops, (flops, flops)
 
 
+def _norm_relu_conv2d(inputs: Sequence[Array], value: Array, /, *settings: Any, **named: Any) -> Flops:
+    """Those of the convolution; the normalisation is recomputed at a cost of its own, which is not counted."""
+    x, _, _, weight, *_ = inputs
+    flops, (of_x, of_weight) = _conv2d([x, weight], value)
+    return flops, (of_x, 0, 0, of_weight)
+
+
 def _sum_pool2d(inputs: Sequence[Array], value: Array, /, kernel_size: Sequence[int], *settings: Any) -> Flops:
     additions = value.size * math.prod(kernel_size)
     return additions, (additions,)
@@ -60,6 +67,7 @@ RULES: dict[str, Callable[..., Flops]] = {
     "matmul": _matmul,
     "einsum": _einsum,
     "conv2d": _conv2d,
+    "norm_relu_conv2d": _norm_relu_conv2d,
     "sum_pool2d": _sum_pool2d,
     "max_pool2d": _max_pool2d,
 }

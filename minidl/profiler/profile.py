@@ -122,5 +122,5 @@ def _trace(events: list[Event]) -> list[dict[str, Any]]:
             "tid": event.thread[0],
             "args": {"phase": event.phase, "shape": list(event.shape), "flops": event.flops, "bytes": event.bytes},
         }
-        for event in sorted(events, key=lambda event: event.start)
+        for event in sorted(events, key=lambda event: (event.start, -event.seconds))
     ]

@@ -67,16 +67,19 @@ class Profiler:
         return watched
 
     def kernel(self, name: str, function: Function) -> Function:
-        """Watch what takes arrays and returns an array and one pull for all of them: `accelerated` explains."""
+        """Watch what takes arrays and returns an array and one pull for them all, or None: `accelerated` explains."""
 
-        def watched(*args: Any, **settings: Any) -> tuple[Array, Function]:
-            event = self.begin(name, "forward", *args)
+        def watched(*args: Any, **settings: Any) -> tuple[Array, Function] | None:
+            event, outcome = self.begin(name, "forward", *args), None
             try:
-                value, pull = function(*args, **settings)
+                outcome = function(*args, **settings)
+                if outcome is None:
+                    return None
+                value, pull = outcome
                 count = next((i for i, x in enumerate(args) if not _is_array(x)), len(args))
                 flops = self._charge(event, args[:count], value, args[count:], settings)
             finally:
-                self.end(event)
+                self.end(event, ran=outcome is not None)
             return value, _counting(pull, cost.footprint(*args[:count]), flops)
 
         return watched
@@ -96,13 +99,11 @@ class Profiler:
     def backward(self, name: str, function: Function) -> Function:
         """Watch what takes a node, its gradient, and more, to its parents' gradients: the ops it calls are its own."""
 
-        def watched(node: Any, g: Tensor, *rest: Any) -> Any:
-            event = self.begin(name, "backward", g)
+        def watched(node: Any, *args: Any) -> Any:
+            event = self.begin(name, "backward")
+            event.shape = node.shape
             try:
-                event.shape = g.shape
-                parts = function(node, g, *rest)
-                synchronize(g.data)
-                return parts
+                return function(node, *args)
             finally:
                 self.end(event)
 
@@ -131,10 +132,12 @@ class Profiler:
         self._open.append(event)
         return event
 
-    def end(self, event: Event) -> None:
-        """The event ends now."""
+    def end(self, event: Event, ran: bool = True) -> None:
+        """The event ends now; it is forgotten if nothing ran after all."""
         event.seconds = self.clock() - event.start
         self._open.pop()
+        if not ran:
+            return
         self.events.append(event)
         if self._open and event.phase == "inside":
             self.count(event.flops, event.bytes)
@@ -160,12 +163,14 @@ class Profiler:
 def _counting(pull: Function, input_bytes: int, flops: Sequence[int]) -> Function:
     """A kernel's pull that tells who then watches: it read the gradient and the inputs, and wrote the parts."""
 
-    def counted(g: Array, wanted: Sequence[bool]) -> Any:
-        parts = pull(g, wanted)
+    def counted(g: Array, wanted: Sequence[bool], *into: Array | None) -> Any:
+        result = pull(g, wanted, *into)
         if mode.profiler is not None:
+            synchronize(g)
+            parts = result[0] if into else result
             done = sum(count for count, wants in zip(flops, wanted, strict=False) if wants)
             mode.profiler.count(done, input_bytes + cost.footprint(g, *parts))
-        return parts
+        return result
 
     return counted
 
