@@ -1,0 +1,80 @@
+"""Is minidl as fast as PyTorch on this CPU? Run `python -m benchmarks.compare`; it takes about a quarter of an hour.
+
+For each network: the time of a step (gradients to zero, forward, cross entropy, backward, SGD with momentum 0.9) and of
+inference on one and on 64 images, in minidl and in both of PyTorch's layouts, in float32 and with the same number of
+threads. They take turns, so that what slows the machine down slows down all of them, and what counts is the median
+over the rounds of the ratio of times. All start from the same weights, and their first losses must agree. The table
+says which targets are met. Nothing else should run meanwhile; how much did is measured, and told.
+
+    python -m benchmarks.compare --networks DenseNet-BC-100 LeNet-5 --tasks step --rounds 5
+    python -m benchmarks.compare --json benchmarks/results/cpu.json
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.cpu import machine
+from benchmarks.cpu.contest import LEAST, TURN, contest
+from benchmarks.cpu.networks import NETWORKS, Network
+from benchmarks.cpu.record import Record
+from benchmarks.gpu.report import markdown
+
+SECONDS = {"step": 30.0, "inference": 10.0}
+"""For the rounds of a row."""
+INFERENCE = (1, 64)
+"""Batches."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Compare, print the tables, and keep them if wanted."""
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [network.name for network in NETWORKS]
+    parser.add_argument("--networks", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--tasks", nargs="+", choices=SECONDS, default=[*SECONDS], help="what to time (default: both)")
+    parser.add_argument("--rounds", type=int, help=f"this many, not {LEAST} or more until time is up")
+    parser.add_argument("--threads", type=int, default=machine.cores(), help="default: the cores (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="batches of 2, one round: only to see that all works")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="where to keep what was measured")
+    args = parser.parse_args(argv)
+    record = Record(machine.describe(), {"threads": args.threads, "quick": args.quick})
+    for network in NETWORKS:
+        if network.name in args.networks:
+            try:
+                measure(network, args, record)
+            except (RuntimeError, ArithmeticError) as error:
+                record.problems.append(str(error))
+                print(f"! {error}", flush=True)
+            if args.json:
+                record.save(args.json)
+    print("\n\n".join([*map(markdown, record.tables()), *(f"Problem: {text}" for text in record.problems)]))
+    if record.problems:
+        raise SystemExit(1)
+
+
+def measure(network: Network, args: argparse.Namespace, record: Record) -> None:
+    """The rows of a network."""
+    with contest(network, args.threads) as contenders:
+        record.machine |= contenders.versions()
+        for task in args.tasks:
+            for batch in (network.batch,) if task == "step" else INFERENCE:
+                enough, turn = until(1 if args.quick else args.rounds, SECONDS[task]), 0.0 if args.quick else TURN
+                row = contenders.row(task, 2 if args.quick else batch, network.image, enough, turn)
+                record.rows.append(row)
+                (faster, _), (nchw, _) = row.verdicts()
+                print(f"{network.name}, {task} [{row.batch}]: {faster} of the faster, {nchw} of NCHW", flush=True)
+
+
+def until(rounds: int | None, seconds: float) -> Callable[[int, float], bool]:
+    """So many rounds; if that is not said, as many as there is time for, but not too few."""
+    if rounds is not None:
+        return lambda done, passed: done >= rounds
+    return lambda done, passed: done >= LEAST and passed >= seconds
+
+
+if __name__ == "__main__":
+    main()

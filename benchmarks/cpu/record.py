@@ -1,0 +1,122 @@
+"""What was measured, as JSON to keep and as tables to read."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.cpu.networks import named
+from benchmarks.gpu.report import Cell, Table, write
+
+OURS, *THEIRS = CONTENDERS = ("minidl", "PyTorch NCHW", "PyTorch channels_last")
+"""In the order of their turns."""
+NOISY = 0.1
+"""The share of the processors' time from which on others disturb."""
+
+
+class Quartiles(NamedTuple):
+    """The middle of some numbers and the halves' middles."""
+
+    low: float
+    median: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def quartiles(numbers: Sequence[float]) -> Quartiles:
+    """Of one number, that number."""
+    if len(numbers) == 1:
+        return Quartiles(numbers[0], numbers[0], numbers[0])
+    return Quartiles(*statistics.quantiles(numbers, method="inclusive"))
+
+
+@dataclass
+class Row:
+    """One network doing one thing: the seconds of a step in each round, and the peak of memory in bytes."""
+
+    network: str
+    task: str
+    batch: int
+    image: int
+    times: dict[str, list[float]]
+    peaks: dict[str, int]
+    busy: float = 0.0
+    """The share of the processors' time that others took."""
+
+    def median(self, contender: str) -> float:
+        """Seconds."""
+        return statistics.median(self.times[contender])
+
+    def faster_layout(self) -> str:
+        """PyTorch's, by the medians."""
+        return min(THEIRS, key=self.median)
+
+    def ratio(self, against: str) -> Quartiles:
+        """Our time as a part of another's, round by round."""
+        return quartiles([a / b for a, b in zip(self.times[OURS], self.times[against], strict=True)])
+
+    def verdicts(self) -> list[tuple[Quartiles, float]]:
+        """The ratio to PyTorch's faster layout and the target, and to its default layout and the target."""
+        targets = named(self.network)
+        return [
+            (self.ratio(self.faster_layout()), targets.faster_layout),
+            (self.ratio(THEIRS[0]), targets.nchw),
+        ]
+
+
+@dataclass
+class Record:
+    """A run: where, how, and what came of it."""
+
+    machine: dict[str, Cell]
+    settings: dict[str, Cell]
+    rows: list[Row] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """As JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, json.dumps(asdict(self), indent=1) + "\n")
+
+    @staticmethod
+    def load(path: Path) -> Record:
+        """What `save` wrote."""
+        saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return Record(**{**saved, "rows": [Row(**row) for row in saved["rows"]]})
+
+    def tables(self) -> list[Table]:
+        """For people."""
+        tasks = {"step": "A step: forward, backward, SGD", "inference": "Inference: eval, no_grad"}
+        found = [table(title, [r for r in self.rows if r.task == task]) for task, title in tasks.items()]
+        return [table for table in found if table.rows]
+
+
+def table(title: str, rows: Sequence[Row]) -> Table:
+    """Times and ratios, beside the targets."""
+    head = ["network [batch, image]", *(f"{name}, ms" for name in CONTENDERS)]
+    for against in ("faster layout", "NCHW"):
+        head += [f"ours / {against} (quartiles)", "target", "met"]
+    found = Table(title, head)
+    for row in rows:
+        cells: list[Cell] = [f"{row.network} [{row.batch}, {row.image}²]"]
+        cells += [milliseconds(row.times[name]) for name in CONTENDERS]
+        for ratio, target in row.verdicts():
+            cells += [str(ratio), f"≤ {target}", "yes" if ratio.median <= target else "no"]
+        found.rows.append(cells)
+    noisy = [f"{row.network} ({row.busy:.0%})" for row in rows if row.busy > NOISY]
+    if noisy:
+        found.note = f"Not to be trusted, as other processes took part of the processors' time: {', '.join(noisy)}."
+    return found
+
+
+def milliseconds(seconds: Sequence[float]) -> str:
+    """The median, and how far the quartiles are from it."""
+    low, median, high = quartiles([1000 * s for s in seconds])
+    digits = 2 if median < 10 else 1 if median < 100 else 0
+    return f"{median:.{digits}f} −{1 - low / median:.0%} +{high / median - 1:.0%}"
