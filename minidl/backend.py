@@ -55,10 +55,9 @@ def is_cupy(array: Array) -> bool:
     return "cupy" in sys.modules and isinstance(array, sys.modules["cupy"].ndarray)
 
 
-def synchronize(*arrays: Array | None) -> None:
-    """If one of these is a CuPy array, wait until its device has done what it was asked to."""
-    if "cupy" in sys.modules and any(is_cupy(array) for array in arrays):
-        sys.modules["cupy"].cuda.Device().synchronize()
+def synchronize() -> None:
+    """Wait until the device, on which there are arrays, has done what it was asked to."""
+    sys.modules["cupy"].cuda.Device().synchronize()
 
 
 def name_of(array: Array) -> str:

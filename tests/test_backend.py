@@ -84,11 +84,9 @@ def test_arrays_over_foreign_memory_share_it_with_their_views():
     assert not backend.shares_memory(x, np.frombuffer(bytearray(32), np.float64))
 
 
-def test_a_device_is_waited_for_where_there_is_an_array_on_it(cupy_that):
+def test_it_is_the_current_device_that_is_waited_for(cupy_that):
     waits = []
     device = SimpleNamespace(synchronize=lambda: waits.append(1))
-    cupy_that(SimpleNamespace(ndarray=SimpleNamespace, cuda=SimpleNamespace(Device=lambda: device)))
-    backend.synchronize(np.zeros(2), None, 3)
-    assert waits == []
-    backend.synchronize(np.zeros(2), SimpleNamespace())
+    cupy_that(SimpleNamespace(cuda=SimpleNamespace(Device=lambda: device)))
+    backend.synchronize()
     assert waits == [1]

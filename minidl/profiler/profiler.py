@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minidl.backend import Array, synchronize
+from minidl.backend import Array, is_cupy, synchronize
 from minidl.mode import mode
 from minidl.profiler import cost
 from minidl.tensor import Tensor
@@ -49,6 +49,7 @@ class Profiler:
         self.clock = clock
         self.events: list[Event] = []
         self._open: list[Event] = []
+        self._on_gpu = False
 
     def primitive(self, name: str, function: Function) -> Function:
         """Watch what takes tensors and returns an array and the pullback for each of them."""
@@ -57,11 +58,11 @@ class Profiler:
             event = self.begin(name, "forward", *args)
             try:
                 result = function(*args, **settings)
-                if isinstance(result, tuple):  # the engine says what is wrong with others
-                    tensors, rest = args[: len(result) - 1], args[len(result) - 1 :]
-                    self._charge(event, [x.data for x in tensors], result[0], rest, settings)
             finally:
                 self.end(event)
+            if isinstance(result, tuple):  # the engine says what is wrong with others
+                tensors, rest = args[: len(result) - 1], args[len(result) - 1 :]
+                self._charge(event, [x.data for x in tensors], result[0], rest, settings)
             return result
 
         return watched
@@ -73,13 +74,13 @@ class Profiler:
             event, outcome = self.begin(name, "forward", *args), None
             try:
                 outcome = function(*args, **settings)
-                if outcome is None:
-                    return None
-                value, pull = outcome
-                count = next((i for i, x in enumerate(args) if not _is_array(x)), len(args))
-                flops = self._charge(event, args[:count], value, args[count:], settings)
             finally:
                 self.end(event, ran=outcome is not None)
+            if outcome is None:
+                return None
+            value, pull = outcome
+            count = next((i for i, x in enumerate(args) if not _is_array(x)), len(args))
+            flops = self._charge(event, args[:count], value, args[count:], settings)
             return value, _counting(pull, cost.footprint(*args[:count]), flops)
 
         return watched
@@ -125,7 +126,8 @@ class Profiler:
 
     def begin(self, name: str, phase: str, *args: Any) -> Event:
         """An event that starts now, when a GPU has done what came before."""
-        synchronize(*(x.data if isinstance(x, Tensor) else x for x in args))
+        self._on_gpu = self._on_gpu or any(is_cupy(x.data if isinstance(x, Tensor) else x) for x in args)
+        self._wait()
         if self._open and self._open[-1].phase != "forward":
             phase = "inside"
         event = Event(name, phase, _this_thread(), self.clock())
@@ -133,16 +135,21 @@ class Profiler:
         return event
 
     def end(self, event: Event, ran: bool = True) -> None:
-        """The event ends now; it is forgotten if nothing ran after all."""
+        """The event ends when a GPU has done it; it is forgotten if nothing ran after all."""
+        self._wait()
         event.seconds = self.clock() - event.start
         self._open.pop()
         if not ran:
             return
         self.events.append(event)
-        if self._open and event.phase == "inside":
+        if event.phase == "inside":
             self.count(event.flops, event.bytes)
         elif self._open:
             self._open[-1].seconds_in_ops += event.seconds
+
+    def _wait(self) -> None:
+        if self._on_gpu:
+            synchronize()
 
     def count(self, flops: int, bytes_moved: int) -> None:
         """Add to what the running op has done."""
@@ -153,10 +160,11 @@ class Profiler:
     def _charge(
         self, event: Event, inputs: Sequence[Array | None], value: Array, rest: Sequence[Any], settings: dict[str, Any]
     ) -> tuple[int, ...]:
-        """Write down the work of an op; returns the operations for the gradient of each input."""
-        synchronize(value)
+        """Write down the work of an op that has ended; returns the operations for the gradient of each input."""
         event.flops, gradients = cost.flops(event.name, inputs, value, *rest, **settings)
         event.bytes, event.shape = cost.bytes_moved(inputs, value), value.shape
+        if event.phase == "inside":
+            self.count(event.flops, event.bytes)
         return gradients
 
 
@@ -166,7 +174,6 @@ def _counting(pull: Function, input_bytes: int, flops: Sequence[int]) -> Functio
     def counted(g: Array, wanted: Sequence[bool], *into: Array | None) -> Any:
         result = pull(g, wanted, *into)
         if mode.profiler is not None:
-            synchronize(g)
             parts = result[0] if into else result
             done = sum(count for count, wants in zip(flops, wanted, strict=False) if wants)
             mode.profiler.count(done, input_bytes + cost.footprint(g, *parts))

@@ -83,6 +83,7 @@ POOL = SimpleNamespace(total_bytes=lambda: 0, free_all_blocks=lambda: None)
 class Library(ModuleType):
     """The module `cupy`, as far as somebody asks for it."""
 
+    __version__ = "14.2.0"
     ndarray = Array
     asarray = array = staticmethod(asarray)
     asnumpy = staticmethod(asnumpy)
