@@ -48,5 +48,4 @@ def _import_numpy() -> None:
 
 numpy_came_first = "numpy" in sys.modules
 """Whether NumPy had been imported before minidl, and OpenBLAS had chosen."""
-if not numpy_came_first:
-    _import_numpy()
+_import_numpy()

@@ -14,8 +14,10 @@ from typing import Any
 
 from minidl.backend import Array, shares_memory
 
-Flops = tuple[int, tuple[int, ...]]
-"""Operations for the value, and for the gradient of each of the inputs (no more are needed where none follow)."""
+PullFlops = Sequence[tuple[int, Sequence[int]]]
+"""Operations of a kernel's pull: so many, if the gradient of one of these inputs is wanted, and so on."""
+Flops = tuple[int, PullFlops]
+"""Operations of an op, and of its pull. A pullback that is made of ops takes what they take, and has nothing here."""
 
 
 def _elementwise(inputs: Sequence[Array], value: Array, /, *settings: Any, **named: Any) -> Flops:
@@ -40,23 +42,22 @@ def _einsum(operands: Sequence[Array], value: Array, /, inputs: Sequence[str], o
 def _conv2d(inputs: Sequence[Array], value: Array, /, *settings: Any, **named: Any) -> Flops:
     """Every output element is a sum over the kernel and the channels of its group; both gradients pair the same."""
     flops = 2 * value.size * math.prod(inputs[1].shape[1:])
-    return flops, (flops, flops)
+    return flops, [(flops, [0]), (flops, [1])]
 
 
 def _norm_relu_conv2d(inputs: Sequence[Array], value: Array, /, *settings: Any, **named: Any) -> Flops:
     """Those of the convolution; the normalisation is recomputed at a cost of its own, which is not counted."""
-    x, _, _, weight, *_ = inputs
-    flops, (of_x, of_weight) = _conv2d([x, weight], value)
-    return flops, (of_x, 0, 0, of_weight)
+    flops, _ = _conv2d([inputs[0], inputs[3]], value)
+    return flops, [(flops, [0, 1, 2]), (flops, [3])]
 
 
 def _sum_pool2d(inputs: Sequence[Array], value: Array, /, kernel_size: Sequence[int], *settings: Any) -> Flops:
     additions = value.size * math.prod(kernel_size)
-    return additions, (additions,)
+    return additions, [(additions, [0])]
 
 
 def _max_pool2d(inputs: Sequence[Array], value: Array, /, kernel_size: Sequence[int], *settings: Any) -> Flops:
-    return value.size * math.prod(kernel_size), (value.size,)
+    return value.size * math.prod(kernel_size), [(value.size, [0])]
 
 
 ELEMENTWISE = """absolute add clip divide erf exp leaky_relu log maximum minimum multiply negative power relu relu6
@@ -75,9 +76,14 @@ RULES: dict[str, Callable[..., Flops]] = {
 
 
 def flops(name: str, inputs: Sequence[Array | None], value: Array, /, *settings: Any, **named: Any) -> Flops:
-    """The operations of an op, and of each of its gradients; none where there is no rule."""
+    """The operations of an op; none where there is no rule."""
     rule = RULES.get(name)
     return (0, ()) if rule is None else rule(inputs, value, *settings, **named)
+
+
+def flops_of_pull(pull: PullFlops, wanted: Sequence[bool]) -> int:
+    """The operations for these gradients."""
+    return sum(count for count, inputs in pull if any(wanted[i] for i in inputs))
 
 
 def bytes_moved(inputs: Sequence[Array | None], value: Array) -> int:

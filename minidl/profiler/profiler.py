@@ -159,24 +159,23 @@ class Profiler:
 
     def _charge(
         self, event: Event, inputs: Sequence[Array | None], value: Array, rest: Sequence[Any], settings: dict[str, Any]
-    ) -> tuple[int, ...]:
-        """Write down the work of an op that has ended; returns the operations for the gradient of each input."""
-        event.flops, gradients = cost.flops(event.name, inputs, value, *rest, **settings)
+    ) -> cost.PullFlops:
+        """Write down the work of an op that has ended; returns what its pull will take, if it is a kernel's."""
+        event.flops, of_pull = cost.flops(event.name, inputs, value, *rest, **settings)
         event.bytes, event.shape = cost.bytes_moved(inputs, value), value.shape
         if event.phase == "inside":
             self.count(event.flops, event.bytes)
-        return gradients
+        return of_pull
 
 
-def _counting(pull: Function, input_bytes: int, flops: Sequence[int]) -> Function:
+def _counting(pull: Function, input_bytes: int, flops: cost.PullFlops) -> Function:
     """A kernel's pull that tells who then watches: it read the gradient and the inputs, and wrote the parts."""
 
     def counted(g: Array, wanted: Sequence[bool], *into: Array | None) -> Any:
         result = pull(g, wanted, *into)
         if mode.profiler is not None:
             parts = result[0] if into else result
-            done = sum(count for count, wants in zip(flops, wanted, strict=False) if wants)
-            mode.profiler.count(done, input_bytes + cost.footprint(g, *parts))
+            mode.profiler.count(cost.flops_of_pull(flops, wanted), input_bytes + cost.footprint(g, *parts))
         return result
 
     return counted

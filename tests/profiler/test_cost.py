@@ -109,8 +109,11 @@ def test_a_network_takes_two_operations_for_each_multiply_add_of_its_summary():
     )
 
 
-def test_the_kernels_of_a_training_step_do_the_products_that_the_definitions_do():
+@pytest.mark.parametrize("frozen", [(), (1,), (4,)], ids=["all learns", "weights learn", "norms learn"])
+def test_the_kernels_of_a_training_step_do_the_products_that_the_definitions_do(frozen):
     model = models.create_model("densenet_cifar", depth=10, growth_rate=4)
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.ndim not in frozen)
     found = []
     for context in (minidl.enable_grad, minidl.definitions):
         with profile() as p, context():

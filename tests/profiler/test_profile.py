@@ -125,6 +125,28 @@ def test_a_gradient_that_is_recorded_is_charged_to_its_op_too(clock, block):
     assert times(p) == {"block": (1, 11, 7 + 2 * (3 + 5 + 3), 40), OUTSIDE: (0, 0, 0, 0)}
 
 
+def test_what_a_pullback_runs_anew_forward_and_backward_is_its_work(clock):
+    weight = minidl.ones(3, 2, 3, 3)
+
+    @primitive
+    def checkpoint(x, /):
+        def pullback(g):
+            with minidl.enable_grad():
+                start = x.detach().requires_grad_()
+                return minidl.grad(F.conv2d(start, weight), start, g)[0]
+
+        return F.conv2d(x.detach(), weight).data, pullback
+
+    products, additions = 2 * 27 * 18, 162  # 27 elements, 18 weights each; where col2im runs it adds up 9 times 18
+    for context, extra in ((minidl.enable_grad, 0), (minidl.definitions, additions)):
+        with profile(clock) as p, context():
+            y = checkpoint(minidl.ones(1, 2, 5, 5).requires_grad_())
+            y.backward(y.detach())
+        (backward,) = [event for event in p.events if event.phase == "backward"]
+        assert backward.flops == 2 * products + extra
+        assert sum(event.flops for event in p.events if event.phase == "forward") == products
+
+
 def test_undoing_a_broadcast_is_part_of_the_backward_pass(clock, monkeypatch):
     whole = ops.sum
     monkeypatch.setattr(ops, "sum", lambda *args: (clock.wait(2), whole(*args))[1])
@@ -278,6 +300,14 @@ def test_the_table_says_how_often_how_long_and_how_fast(shown):
         "40.00 ms, 1 calls, 1.000 GFLOP, 0.040 GB",
     ]
     assert str(shown) == repr(shown) == shown.table()
+
+
+def test_what_took_longest_comes_first(clock):
+    with profile(clock) as p:
+        for name, seconds in {"a": 2, "b": 4, "c": 1, "d": 3}.items():
+            with record_function(name):
+                clock.wait(seconds)
+    assert [row.name for row in p.rows] == ["b", "d", "a", "c", OUTSIDE]
 
 
 def test_the_table_needs_no_rich(shown, monkeypatch):
