@@ -220,11 +220,11 @@ def _accumulate(y: np.ndarray, x: np.ndarray, overlaps: list[Overlap]) -> None:
     elif len(overlaps) > 1 and overlaps[0][0] == overlaps[1][0] == everywhere:
         np.add(x[..., overlaps[0][1]], x[..., overlaps[1][1]], out=y)
         for there, here in overlaps[2:]:
-            y[..., there] += x[..., here]
+            np.add(y[..., there], x[..., here], out=y[..., there])
     else:
         y.fill(0)
         for there, here in overlaps:
-            y[..., there] += x[..., here]
+            np.add(y[..., there], x[..., here], out=y[..., there])
 
 
 def _cover(overlaps: list[Overlap], size: int) -> bool:
