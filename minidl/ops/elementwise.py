@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl import kernels
-from minidl.ops.primitive import as_tensors, primitive
+from minidl.ops.primitive import accelerated, as_tensors, primitive
 from minidl.tensor import Tensor
 
 
@@ -91,9 +91,14 @@ def tanh(x, /):
     return np.tanh(x.data), lambda g: g * (1 - tanh(x) ** 2)
 
 
-@primitive(of_floats=True)
-def sigmoid(x, /):
+@accelerated(by="sigmoid")
+def sigmoid(x: Tensor, /) -> Tensor:
     """1 / (1 + e^-x), exact to rounding also where it is tiny."""
+    return _sigmoid(x)
+
+
+@primitive(of_floats=True)
+def _sigmoid(x, /):
     with np.errstate(over="ignore"):  # 1/∞ is the 0 that is meant
         return 1 / (1 + np.exp(-x.data)), lambda g: g * sigmoid(x) * sigmoid(-x)
 
@@ -112,9 +117,14 @@ def erf(x, /):
 
 
 # ------------------------------------------------------------------------------------------------------ pieces of lines
-@primitive
-def relu(x, /):
+@accelerated(by="relu")
+def relu(x: Tensor, /) -> Tensor:
     """The positive part; the slope at 0 is 0."""
+    return _relu(x)
+
+
+@primitive
+def _relu(x, /):
     on = x.data > 0
     return np.maximum(x.data, 0), lambda g: g * on
 

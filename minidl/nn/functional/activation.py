@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 
-from minidl.ops import as_tensors, erf, exp, log, relu6, sigmoid, tanh
+from minidl.ops import accelerated, as_tensors, erf, exp, log, relu6, sigmoid, tanh
 from minidl.ops import sum as total
 from minidl.tensor import Tensor
 
 
-def silu(x: Tensor) -> Tensor:
+@accelerated(by="silu")
+def silu(x: Tensor, /) -> Tensor:
     """x · σ(x), also called swish. (Elfwing et al., arXiv:1702.03118; Ramachandran et al., arXiv:1710.05941.)"""
     return x * sigmoid(x)
 
@@ -30,7 +31,8 @@ def hardsigmoid(x: Tensor) -> Tensor:
     return relu6(x + 3) / 6
 
 
-def hardswish(x: Tensor) -> Tensor:
+@accelerated(by="hardswish")
+def hardswish(x: Tensor, /) -> Tensor:
     """x · relu6(x + 3) / 6: the swish with a straight gate. (Howard et al., arXiv:1905.02244, section 5.2.)"""
     return x * hardsigmoid(x)
 
