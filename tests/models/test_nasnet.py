@@ -8,7 +8,8 @@ import pytest
 
 import minidl
 from minidl import models
-from minidl.models.nasnet import Cell, NASNet, Pool, SeparableConv2d
+from minidl.models.nasnet import NASNet
+from minidl.models.nasnet_cell import Cell, Pool, SeparableConv2d
 from minidl.nn import functional as F
 from tests.models.agreement import distances, shake, shapes
 from tests.models.cost import multiply_adds
