@@ -1,10 +1,10 @@
 """The zoo: one paper, one file."""
 
+import functools
 import inspect
-import re
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from minidl.models.alexnet import (
     AlexNet,
@@ -222,25 +222,39 @@ def create_model(name: str, **settings: Any) -> Module:
     """The model of this name, as `list_models` has it: create_model("densenet121", num_classes=10)."""
     if name not in list_models():
         raise ValueError(f"create_model: there is no model {name!r}: use one of {', '.join(list_models())}")
-    function = globals()[name]
-    try:
-        model: Module = function(**settings)
-    except TypeError as error:
-        strange = re.search(
-            "unexpected keyword argument '(.*?)'", str(error)
-        )  # of an inner part, which has its own name
-        if strange is None or strange[1] not in settings:
-            raise
-        raise TypeError(
-            f"create_model: {name} has no setting {strange[1]!r}: use those of {name}{inspect.signature(function)}"
-        ) from error
+    model: Module = globals()[name](**settings)
     return model
+
+
+def _explained(function: Callable[..., Module]) -> Callable[..., Module]:
+    """The function, which names itself, and the settings that it has, when it is given one that it has not."""
+    known: list[str] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            known.append(name)
+        elif parameter.annotation is Any:
+            return function  # which does not say
+        else:
+            known += get_args(parameter.annotation)[0].__annotations__
+
+    @functools.wraps(function)
+    def build(*args: Any, **settings: Any) -> Module:
+        for name in settings:
+            if name not in known:
+                raise TypeError(f"{function.__name__} has no setting {name!r}: it has {', '.join(known)}")
+        return function(*args, **settings)
+
+    return build
 
 
 # In a checkout this folder is `models`, and through the link minidl/models also `minidl.models`; a wheel
 # has it only as the latter (package-dir in pyproject.toml). So that each class is there once, `models` and
-# its modules become second names of `minidl.models` and its modules.
+# its modules become second names of `minidl.models` and its modules. The functions are wrapped there, once.
 if __name__ == "models":
     sys.modules |= {
         name.removeprefix("minidl."): module for name, module in sys.modules.items() if name.startswith("minidl.models")
     }
+else:
+    for _name in list_models():
+        _function = globals()[_name] = _explained(globals()[_name])
+        setattr(sys.modules[_function.__module__], _name, _function)

@@ -15,8 +15,8 @@ padded, so that they have the size of the convolutions beside them. Weights star
 """
 
 from minidl import nn
-from minidl.models.googlenet import Branches
-from minidl.models.resnet import initialize
+from minidl.models.inception import Branches
+from minidl.models.residual import initialize
 from minidl.nn import functional as F
 from minidl.tensor import Tensor
 

@@ -23,7 +23,7 @@ parts are torchvision's, so its weights load.
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from minidl import nn
 from minidl.models.mobilenet_v1 import Conv2dNormActivation
@@ -34,6 +34,7 @@ from minidl.nn import functional as F
 from minidl.tensor import Tensor
 
 α, β = 1.175, 1.101
+AUTHORS_NORM = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
 B0 = [  # Table 1
     # expansion, kernel, stride of the first, channels, how many
     (1, 3, 1, 16, 1),
@@ -44,6 +45,14 @@ B0 = [  # Table 1
     (6, 5, 2, 192, 4),
     (6, 3, 1, 320, 1),
 ]
+
+
+class Settings(TypedDict, total=False):
+    """What the networks take beside the number of classes and dropout: see `EfficientNet`."""
+
+    in_channels: int
+    stochastic_depth_prob: float
+    norm_layer: Callable[[int], nn.Module]
 
 
 class MBConv(InvertedResidual):
@@ -61,7 +70,8 @@ class EfficientNet(nn.Module):
     """B0 scaled by φ: a 3×3 convolution with stride 2, seven stages, a 1×1 convolution, global pooling, a classifier.
 
     `stochastic_depth_prob` is that of leaving out a block behind the last; before, it falls to 0 evenly. `lite` leaves
-    out squeeze and excitation, and has ReLU6 for the swish.
+    out squeeze and excitation, and has ReLU6 for the swish. `norm_layer` is by default torchvision's: batch norm with
+    the authors' ε and momentum from B5 on, and in `lite`, else with its own.
     """
 
     def __init__(
@@ -70,7 +80,7 @@ class EfficientNet(nn.Module):
         dropout: float,
         num_classes: int = 1000,
         stochastic_depth_prob: float = 0.2,
-        norm_layer: Callable[[int], nn.Module] = nn.BatchNorm2d,
+        norm_layer: Callable[[int], nn.Module] | None = None,
         lite: bool = False,
         in_channels: int = 3,
     ):
@@ -79,6 +89,7 @@ class EfficientNet(nn.Module):
             raise ValueError(f"EfficientNet: φ must be at least 0, got {φ}")
         d, w = round(α**φ, 1), round(β**φ, 1)
         activation = nn.ReLU6 if lite else nn.SiLU
+        norm_layer = norm_layer or (AUTHORS_NORM if lite or φ >= 5 else nn.BatchNorm2d)
         conv = partial(Conv2dNormActivation, norm_layer=norm_layer, activation_layer=activation)
         depths = [math.ceil(d * n) for *_, n in B0]
         channels, done = round_to_eight(32 * w), 0
@@ -107,49 +118,46 @@ class EfficientNet(nn.Module):
         return self.classifier(F.global_avg_pool2d(self.features(x)).flatten(1))
 
 
-AUTHORS_NORM = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)  # torchvision has it for B5 to B7
-
-
-def efficientnet_b0(num_classes: int = 1000, dropout: float = 0.2, **settings: Any) -> EfficientNet:
+def efficientnet_b0(num_classes: int = 1000, dropout: float = 0.2, **settings: Unpack[Settings]) -> EfficientNet:
     """Table 1; for images of 224×224."""
     return EfficientNet(0, dropout, num_classes, **settings)
 
 
-def efficientnet_b1(num_classes: int = 1000, dropout: float = 0.2, **settings: Any) -> EfficientNet:
+def efficientnet_b1(num_classes: int = 1000, dropout: float = 0.2, **settings: Unpack[Settings]) -> EfficientNet:
     """Images of 240×240."""
     return EfficientNet(0.5, dropout, num_classes, **settings)
 
 
-def efficientnet_b2(num_classes: int = 1000, dropout: float = 0.3, **settings: Any) -> EfficientNet:
+def efficientnet_b2(num_classes: int = 1000, dropout: float = 0.3, **settings: Unpack[Settings]) -> EfficientNet:
     """Images of 260×260 (torchvision's weights: 288×288)."""
     return EfficientNet(1, dropout, num_classes, **settings)
 
 
-def efficientnet_b3(num_classes: int = 1000, dropout: float = 0.3, **settings: Any) -> EfficientNet:
+def efficientnet_b3(num_classes: int = 1000, dropout: float = 0.3, **settings: Unpack[Settings]) -> EfficientNet:
     """Images of 300×300."""
     return EfficientNet(2, dropout, num_classes, **settings)
 
 
-def efficientnet_b4(num_classes: int = 1000, dropout: float = 0.4, **settings: Any) -> EfficientNet:
+def efficientnet_b4(num_classes: int = 1000, dropout: float = 0.4, **settings: Unpack[Settings]) -> EfficientNet:
     """Images of 380×380."""
     return EfficientNet(3.5, dropout, num_classes, **settings)
 
 
-def efficientnet_b5(num_classes: int = 1000, dropout: float = 0.4, **settings: Any) -> EfficientNet:
+def efficientnet_b5(num_classes: int = 1000, dropout: float = 0.4, **settings: Unpack[Settings]) -> EfficientNet:
     """Images of 456×456."""
-    return EfficientNet(5, dropout, num_classes, **{"norm_layer": AUTHORS_NORM, **settings})
+    return EfficientNet(5, dropout, num_classes, **settings)
 
 
-def efficientnet_b6(num_classes: int = 1000, dropout: float = 0.5, **settings: Any) -> EfficientNet:
+def efficientnet_b6(num_classes: int = 1000, dropout: float = 0.5, **settings: Unpack[Settings]) -> EfficientNet:
     """Images of 528×528."""
-    return EfficientNet(6, dropout, num_classes, **{"norm_layer": AUTHORS_NORM, **settings})
+    return EfficientNet(6, dropout, num_classes, **settings)
 
 
-def efficientnet_b7(num_classes: int = 1000, dropout: float = 0.5, **settings: Any) -> EfficientNet:
+def efficientnet_b7(num_classes: int = 1000, dropout: float = 0.5, **settings: Unpack[Settings]) -> EfficientNet:
     """Images of 600×600."""
-    return EfficientNet(7, dropout, num_classes, **{"norm_layer": AUTHORS_NORM, **settings})
+    return EfficientNet(7, dropout, num_classes, **settings)
 
 
-def efficientnet_lite0(num_classes: int = 1000, dropout: float = 0.2, **settings: Any) -> EfficientNet:
+def efficientnet_lite0(num_classes: int = 1000, dropout: float = 0.2, **settings: Unpack[Settings]) -> EfficientNet:
     """B0 for processors that do better without gates; images of 224×224."""
-    return EfficientNet(0, dropout, num_classes, lite=True, **{"norm_layer": AUTHORS_NORM, **settings})
+    return EfficientNet(0, dropout, num_classes, lite=True, **settings)

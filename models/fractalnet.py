@@ -21,10 +21,9 @@ unequal columns are not built here.)
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 from minidl import nn, random
-from minidl.models.resnet import convolution
+from minidl.models.residual import convolution
 from minidl.nn import functional as F
 from minidl.tensor import Tensor
 
@@ -135,7 +134,13 @@ class FractalNet(nn.Module):
 
 
 def fractalnet(
-    columns: int = 4, channels: Sequence[int] = (16, 32, 64, 128, 128), num_classes: int = 10, **settings: Any
+    columns: int = 4,
+    channels: Sequence[int] = (16, 32, 64, 128, 128),
+    num_classes: int = 10,
+    in_channels: int = 3,
+    drop_path: float = 0.15,
+    global_drop_path: float = 0.5,
+    drop_rate: float = 0.0,
 ) -> FractalNet:
     """Table 3, for images of 32×32 or more; with four columns 40 layers deep."""
-    return FractalNet(columns, channels, num_classes, **settings)
+    return FractalNet(columns, channels, num_classes, in_channels, drop_path, global_drop_path, drop_rate)

@@ -1,14 +1,12 @@
-"""GoogLeNet: inception modules, which look at several scales at once, and reduce dimensions first.
+"""GoogLeNet: a deep stack of inception modules, with classifiers on the way.
 
 C. Szegedy, W. Liu, Y. Jia, P. Sermanet, S. Reed, D. Anguelov, D. Erhan, V. Vanhoucke, A. Rabinovich, "Going Deeper with
 Convolutions", CVPR 2015, arXiv:1409.4842.
 
-    inception(x) = [1×1(x), 3×3(1×1(x)), 5×5(1×1(x)), 1×1(max 3×3(x))]          (Figure 2b; ReLUs after convolutions)
-
-Training minimises main + 0.3 (aux1 + aux2), the losses of the three classifiers (section 5); in training the output is
-(logits, those of aux2, of aux1). Table 1: output size, weights (in units of 1,024, as it counts) and multiply-adds of
-the rows are reproduced but for conv1 (9 K and 118 M; printed 2.7 K and 34 M) and 5a (1,018 K and 51 M; printed 1,072 K
-and 54 M). Parameters, with those of the auxiliary classifiers:
+The module is in `inception`. Training minimises main + 0.3 (aux1 + aux2), the losses of the three classifiers (section
+5); in training the output is (logits, those of aux2, of aux1). Table 1: output size, weights (in units of 1,024, as it
+counts) and multiply-adds of the rows are reproduced but for conv1 (9 K and 118 M; printed 2.7 K and 34 M) and 5a (1,018
+K and 51 M; printed 1,072 K and 54 M). Parameters, with those of the auxiliary classifiers:
 
     googlenet_2014  6,998,552  13,378,280          googlenet (torchvision)  6,624,904  13,004,888
 
@@ -18,9 +16,10 @@ place of 5×5, with 2×2 in maxpool4, dropout 0.2. For maps other than 14×14, a
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 from minidl import concatenate, nn, split
+from minidl.models.inception import BasicConv2d, Inception
 from minidl.nn import functional as F
 from minidl.nn import init
 from minidl.tensor import Tensor
@@ -47,47 +46,13 @@ class GoogLeNetOutputs(NamedTuple):
     aux_logits1: Tensor
 
 
-class BasicConv2d(nn.Module):
-    """Convolution - batch norm - ReLU, or with a bias in place of batch norm; odd kernels keep the size of the map."""
+class Settings(TypedDict, total=False):
+    """What both networks take beside the number of classes and dropout: see `GoogLeNet`."""
 
-    def __init__(self, inputs: int, outputs: int, kernel_size: int, stride: int = 1, batch_norm: bool = True):
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel_size, stride, padding=kernel_size // 2, bias=not batch_norm)
-        self.bn = nn.BatchNorm2d(outputs, eps=0.001) if batch_norm else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x)
-        return F.relu(x if self.bn is None else self.bn(x))
-
-
-class Branches(nn.Module):
-    """The concatenation of what the parts make of the same input."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return concatenate([branch(x) for branch in self.children()], axis=1)
-
-
-class NaiveInception(Branches):
-    """Figure 2a: filters of three sizes on all channels, and all channels again after pooling."""
-
-    def __init__(self, inputs: int, ch1x1: int, ch3x3: int, ch5x5: int, batch_norm: bool = False):
-        super().__init__()
-        conv = partial(BasicConv2d, inputs, batch_norm=batch_norm)
-        self.branch1, self.branch2, self.branch3 = conv(ch1x1, 1), conv(ch3x3, 3), conv(ch5x5, 5)
-        self.branch4 = nn.MaxPool2d(kernel_size=3, stride=1, padding=1)
-
-
-class Inception(Branches):
-    """Figure 2b: 1×1 convolutions reduce the channels first; `widths` are a row of Table 1."""
-
-    def __init__(self, inputs: int, widths: tuple[int, int, int, int, int, int], batch_norm: bool = False):
-        super().__init__()
-        ch1x1, ch3x3red, ch3x3, ch5x5red, ch5x5, pool_proj = widths
-        conv, large = partial(BasicConv2d, batch_norm=batch_norm), 3 if batch_norm else 5
-        self.branch1 = conv(inputs, ch1x1, 1)
-        self.branch2 = nn.Sequential(conv(inputs, ch3x3red, 1), conv(ch3x3red, ch3x3, 3))
-        self.branch3 = nn.Sequential(conv(inputs, ch5x5red, 1), conv(ch5x5red, ch5x5, large))
-        self.branch4 = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), conv(inputs, pool_proj, 1))
+    in_channels: int
+    aux_logits: bool
+    transform_input: bool
+    dropout_aux: float
 
 
 class InceptionAux(nn.Module):
@@ -186,11 +151,11 @@ def _start(layer: nn.Conv2d | nn.Linear, batch_norm: bool, classifies: bool) -> 
             init.constant_(layer.bias, 0.0 if classifies else 0.2)
 
 
-def googlenet_2014(num_classes: int = 1000, dropout: float = 0.4, **settings: Any) -> GoogLeNet:
+def googlenet_2014(num_classes: int = 1000, dropout: float = 0.4, **settings: Unpack[Settings]) -> GoogLeNet:
     """The network of Table 1."""
     return GoogLeNet(num_classes, dropout=dropout, batch_norm=False, **settings)
 
 
-def googlenet(num_classes: int = 1000, **settings: Any) -> GoogLeNet:
+def googlenet(num_classes: int = 1000, dropout: float = 0.2, **settings: Unpack[Settings]) -> GoogLeNet:
     """The network with batch norm, as torchvision has it."""
-    return GoogLeNet(num_classes, **settings)
+    return GoogLeNet(num_classes, dropout=dropout, **settings)

@@ -20,8 +20,6 @@ Departures from the paper: none in the networks; its Table 4 has 6.9 M parameter
 The names of the parts are torchvision's, so its weights load.
 """
 
-from typing import Any
-
 from minidl import nn
 from minidl.models.mobilenet_v1 import Conv2dNormActivation, start
 from minidl.nn import functional as F
@@ -89,6 +87,8 @@ def round_to_eight(channels: float) -> int:
     return near + 8 if near < 0.9 * channels else near
 
 
-def mobilenet_v2(num_classes: int = 1000, **settings: Any) -> MobileNetV2:
+def mobilenet_v2(
+    num_classes: int = 1000, width_mult: float = 1.0, dropout: float = 0.2, in_channels: int = 3
+) -> MobileNetV2:
     """Table 2, with all channels times α = `width_mult`."""
-    return MobileNetV2(num_classes, **settings)
+    return MobileNetV2(num_classes, width_mult, dropout, in_channels)

@@ -17,7 +17,6 @@ are ε = 0.001 and the momentum of 0.01 in batch normalisation.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from minidl import nn
 from minidl.models.mobilenet_v1 import Conv2dNormActivation, start
@@ -129,11 +128,15 @@ class MobileNetV3(nn.Module):
         return self.classifier(F.global_avg_pool2d(self.features(x)).flatten(1))
 
 
-def mobilenet_v3_large(num_classes: int = 1000, **settings: Any) -> MobileNetV3:
+def mobilenet_v3_large(
+    num_classes: int = 1000, width_mult: float = 1.0, dropout: float = 0.2, in_channels: int = 3
+) -> MobileNetV3:
     """Table 1."""
-    return MobileNetV3(LARGE, 1280, num_classes, **settings)
+    return MobileNetV3(LARGE, 1280, num_classes, width_mult, dropout, in_channels)
 
 
-def mobilenet_v3_small(num_classes: int = 1000, **settings: Any) -> MobileNetV3:
+def mobilenet_v3_small(
+    num_classes: int = 1000, width_mult: float = 1.0, dropout: float = 0.2, in_channels: int = 3
+) -> MobileNetV3:
     """Table 2."""
-    return MobileNetV3(SMALL, 1024, num_classes, **settings)
+    return MobileNetV3(SMALL, 1024, num_classes, width_mult, dropout, in_channels)

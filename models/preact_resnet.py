@@ -22,7 +22,8 @@ Departures from the paper: none.
 from collections.abc import Sequence
 
 from minidl import nn
-from minidl.models.resnet import ResidualBlock, convolution, initialize, layers_of_depth, make_stages
+from minidl.models.residual import ResidualBlock, convolution, initialize, make_stages
+from minidl.models.resnet import layers_of_depth
 from minidl.tensor import Tensor
 
 ORDERS = {  # one layer of F, and how many parts of the last layer follow the addition

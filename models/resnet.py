@@ -1,134 +1,40 @@
-"""ResNet: layers learn what to add to their input.
+"""ResNet: layers that learn what to add to their input can be a hundred deep.
 
 K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, arXiv:1512.03385.
 
-    y = σ(F(x) + x)              (1), with the σ after it that section 3.2 names
-    y = σ(F(x) + W_s x)          (2)
+    y = σ(F(x) + x)  or  σ(F(x) + W_s x)        (1), (2): the blocks, of which networks are stacks, are in `residual`
 
-σ is ReLU, F two 3×3 convolutions with batch norm, or a bottleneck of 1×1, 3×3 and 1×1 (Figure 5). Where the shape
-changes, the shortcut is option A, every second pixel and zeros for the new channels, or option B, a projection W_s.
-Parameters on ImageNet (Table 1, with B), and on CIFAR-10 (Table 6: 0.27M, 0.46M, 0.66M, 0.85M, 1.7M, 19.4M; with A):
+Parameters on ImageNet (Table 1, with option B), and on CIFAR-10 (Table 6: 0.27M, 0.46M, 0.66M, 0.85M, 1.7M, 19.4M;
+with option A):
 
     18  11,689,512       101  44,549,160            20  269,722       44  658,586       110   1,727,962
     34  21,797,672       152  60,192,808            32  464,154       56  853,018      1202  19,421,274
     50  25,557,032
 
-Departures from the paper: a bottleneck halves the image in its 3×3 convolution, not in the first 1×1, as torchvision's
-does; the names of the parts are torchvision's, so its weights load.
+Departures from the paper: those of the blocks; the names of the parts are torchvision's, so its weights load.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-from minidl import nn, pad
-from minidl.nn import functional as F
-from minidl.tensor import Tensor
-
-
-class ResidualBlock(nn.Module):
-    """Equations (1) and (2). Kinds of blocks define the parts of F, and F as `residual`; the shortcut comes last.
-
-    Settings they do not know they hand on, to what a later paper puts between them and this class.
-    """
-
-    expansion = 1  # channels that leave, for each of the width
-
-    def __init__(self, channels: int, width: int, stride: int = 1, shortcut: str = "B"):
-        super().__init__()
-        self.downsample = make_shortcut(channels, self.expansion * width, stride, shortcut)
-
-    def residual(self, x: Tensor) -> Tensor:
-        """F(x)."""
-        raise NotImplementedError(f"{type(self).__name__} has no residual(): define what it adds to its input")
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.residual(x) + self.downsample(x))
+from minidl import nn
+from minidl.models.residual import BasicBlock, Bottleneck, ResidualBlock, convolution, initialize, make_stages
 
 
-class BasicBlock(ResidualBlock):
-    """F of 3×3 and 3×3 (Figure 5, left)."""
+class Settings(TypedDict, total=False):
+    """What the networks of Table 1 take beside the number of classes: see `ResNet` and its blocks."""
 
-    def __init__(self, channels: int, width: int, stride: int = 1, shortcut: str = "B", **settings: Any):
-        self.conv1 = convolution(channels, width, 3, stride)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = convolution(width, width, 3)
-        self.bn2 = nn.BatchNorm2d(width)
-        super().__init__(channels, width, stride, shortcut, **settings)
-
-    def residual(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
-        return self.bn2(self.conv2(x))
+    in_channels: int
+    shortcut: str
+    zero_init_residual: bool
+    large_images: bool
 
 
-class Bottleneck(ResidualBlock):
-    """F of 1×1, 3×3 and 1×1 (Figure 5, right); the 3×3 may have groups, with their own share of the width (ResNeXt)."""
+class BottleneckSettings(Settings, total=False):
+    """Those of 50 layers and more."""
 
-    expansion = 4
-
-    def __init__(
-        self,
-        channels: int,
-        width: int,
-        stride: int = 1,
-        shortcut: str = "B",
-        groups: int = 1,
-        width_per_group: int = 64,
-        **settings: Any,
-    ):
-        inner, outer = groups * (width * width_per_group // 64), self.expansion * width
-        self.conv1 = convolution(channels, inner, 1)
-        self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = convolution(inner, inner, 3, stride, groups)
-        self.bn2 = nn.BatchNorm2d(inner)
-        self.conv3 = convolution(inner, outer, 1)
-        self.bn3 = nn.BatchNorm2d(outer)
-        super().__init__(channels, width, stride, shortcut, **settings)
-
-    def residual(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = F.relu(self.bn2(self.conv2(x)))
-        return self.bn3(self.conv3(x))
-
-
-class ZeroPadding(nn.Module):
-    """Shortcut A: one pixel of every stride × stride, and zeros for the channels that are new."""
-
-    def __init__(self, new_channels: int, stride: int):
-        super().__init__()
-        self.new_channels, self.stride = new_channels, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        return pad(x[:, :, :: self.stride, :: self.stride], [(0, 0), (0, self.new_channels), (0, 0), (0, 0)])
-
-
-def make_shortcut(channels: int, out_channels: int, stride: int, option: str) -> nn.Module:
-    """What x goes through on its way past F: nothing, where shapes stay; else A or B of section 3.3."""
-    if option not in ("A", "B"):
-        raise ValueError(f"shortcut must be 'A' (zero padding) or 'B' (projection), got {option!r}")
-    if stride == 1 and channels == out_channels:
-        return nn.Identity()
-    if option == "A":
-        return ZeroPadding(out_channels - channels, stride)
-    return nn.Sequential(convolution(channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
-
-
-def convolution(channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """Padded so that stride 1 keeps the image's size; without a bias, as batch norm has one."""
-    return nn.Conv2d(channels, out_channels, kernel_size, stride, padding=kernel_size // 2, groups=groups, bias=False)
-
-
-def make_stages(
-    block: type[ResidualBlock], layers: Sequence[int], channels: int, width: int, **settings: Any
-) -> dict[str, nn.Module]:
-    """layer1, layer2, …: stacks of blocks; the first block of each but layer1 halves the image, at twice the width."""
-    stages: dict[str, nn.Module] = {}
-    for i, depth in enumerate(layers):
-        blocks = []
-        for j in range(depth):
-            blocks.append(block(channels, width * 2**i, stride=2 if i and not j else 1, **settings))
-            channels = width * 2**i * block.expansion
-        stages[f"layer{i + 1}"] = nn.Sequential(*blocks)
-    return stages
+    groups: int
+    width_per_group: int
 
 
 class ResNet(nn.Sequential):
@@ -148,22 +54,17 @@ class ResNet(nn.Sequential):
         large_images: bool = True,
         **settings: Any,
     ):
-        width = 64 if large_images else 16
-        stem = {
-            "conv1": convolution(in_channels, width, *((7, 2) if large_images else (3, 1))),
-            "bn1": nn.BatchNorm2d(width),
-            "relu": nn.ReLU(),
-        }
-        if large_images:
-            stem["maxpool"] = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        features = width * 2 ** (len(layers) - 1) * block.expansion
+        width, kernel_size, stride = (64, 7, 2) if large_images else (16, 3, 1)
         super().__init__(
             {
-                **stem,
+                "conv1": convolution(in_channels, width, kernel_size, stride),
+                "bn1": nn.BatchNorm2d(width),
+                "relu": nn.ReLU(),
+                **({"maxpool": nn.MaxPool2d(kernel_size=3, stride=2, padding=1)} if large_images else {}),
                 **make_stages(block, layers, width, width, **settings),
                 "avgpool": nn.GlobalAvgPool2d(),
                 "flatten": nn.Flatten(),
-                "fc": nn.Linear(features, num_classes),
+                "fc": nn.Linear(width * 2 ** (len(layers) - 1) * block.expansion, num_classes),
             }
         )
         initialize(self)
@@ -172,13 +73,6 @@ class ResNet(nn.Sequential):
             for name, p in self.named_parameters():
                 if name.endswith(last):
                     nn.init.zeros_(p)
-
-
-def initialize(model: nn.Module) -> None:
-    """Convolutions start as He et al., arXiv:1502.01852, have it, by their fan out."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def layers_of_depth(function: str, depth: int, convolutions: int = 2) -> list[int]:
@@ -196,33 +90,38 @@ def layers_of_depth(function: str, depth: int, convolutions: int = 2) -> list[in
 
 
 def resnet_cifar(
-    depth: int = 20, shortcut: str = "A", num_classes: int = 10, in_channels: int = 3, **settings: Any
+    depth: int = 20,
+    shortcut: str = "A",
+    num_classes: int = 10,
+    in_channels: int = 3,
+    zero_init_residual: bool = False,
 ) -> ResNet:
     """Table 6, for images of about 32×32: stages of 16, 32 and 64 channels."""
     layers = layers_of_depth("resnet_cifar", depth)
-    return ResNet(BasicBlock, layers, num_classes, in_channels, large_images=False, shortcut=shortcut, **settings)
+    settings = (num_classes, in_channels, zero_init_residual)
+    return ResNet(BasicBlock, layers, *settings, large_images=False, shortcut=shortcut)
 
 
-def resnet18(num_classes: int = 1000, **settings: Any) -> ResNet:
+def resnet18(num_classes: int = 1000, **settings: Unpack[Settings]) -> ResNet:
     """Table 1, first column."""
     return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, **settings)
 
 
-def resnet34(num_classes: int = 1000, **settings: Any) -> ResNet:
+def resnet34(num_classes: int = 1000, **settings: Unpack[Settings]) -> ResNet:
     """Table 1, second column."""
     return ResNet(BasicBlock, (3, 4, 6, 3), num_classes, **settings)
 
 
-def resnet50(num_classes: int = 1000, **settings: Any) -> ResNet:
+def resnet50(num_classes: int = 1000, **settings: Unpack[BottleneckSettings]) -> ResNet:
     """Table 1, third column."""
     return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, **settings)
 
 
-def resnet101(num_classes: int = 1000, **settings: Any) -> ResNet:
+def resnet101(num_classes: int = 1000, **settings: Unpack[BottleneckSettings]) -> ResNet:
     """Table 1, fourth column."""
     return ResNet(Bottleneck, (3, 4, 23, 3), num_classes, **settings)
 
 
-def resnet152(num_classes: int = 1000, **settings: Any) -> ResNet:
+def resnet152(num_classes: int = 1000, **settings: Unpack[BottleneckSettings]) -> ResNet:
     """Table 1, fifth column."""
     return ResNet(Bottleneck, (3, 8, 36, 3), num_classes, **settings)

@@ -14,21 +14,22 @@ twice as many in each stage after. Parameters on ImageNet (Table 1 has 25.0M for
 Departures from the paper: none; the names of the parts are torchvision's, so its weights load.
 """
 
-from typing import Any
+from typing import Unpack
 
-from minidl.models.resnet import Bottleneck, ResNet
+from minidl.models.residual import Bottleneck
+from minidl.models.resnet import ResNet, Settings
 
 
-def resnext50_32x4d(num_classes: int = 1000, **settings: Any) -> ResNet:
+def resnext50_32x4d(num_classes: int = 1000, **settings: Unpack[Settings]) -> ResNet:
     """Table 1, second column."""
     return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, groups=32, width_per_group=4, **settings)
 
 
-def resnext101_32x8d(num_classes: int = 1000, **settings: Any) -> ResNet:
+def resnext101_32x8d(num_classes: int = 1000, **settings: Unpack[Settings]) -> ResNet:
     """Twice the width of the paper's 101 layers 32×4d."""
     return ResNet(Bottleneck, (3, 4, 23, 3), num_classes, groups=32, width_per_group=8, **settings)
 
 
-def resnext101_64x4d(num_classes: int = 1000, **settings: Any) -> ResNet:
+def resnext101_64x4d(num_classes: int = 1000, **settings: Unpack[Settings]) -> ResNet:
     """The paper's best: twice the cardinality (Table 4)."""
     return ResNet(Bottleneck, (3, 4, 23, 3), num_classes, groups=64, width_per_group=4, **settings)

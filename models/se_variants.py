@@ -12,14 +12,14 @@ Departures from the paper: DenseNet is not in it. The names of all other parts s
 without gates load with `strict=False`. The `settings` of the functions here are those of the gates.
 """
 
-from typing import Any
+from typing import Any, Unpack
 
 from minidl import nn
 from minidl.models.bn_inception import BNInception, Inception, bn_inception
 from minidl.models.densenet import DenseLayer, DenseNet, densenet121
 from minidl.models.mobilenet_v1 import DepthwiseSeparable, MobileNetV1, mobilenet_v1
-from minidl.models.resnet import initialize
-from minidl.models.squeeze_excitation import se_module
+from minidl.models.residual import initialize
+from minidl.models.squeeze_excitation import GateSettings, se_module
 from minidl.models.vgg import VGG, vgg16_bn
 
 
@@ -36,7 +36,7 @@ def out_channels(part: nn.Module) -> int:
     return [layer.out_channels for layer in part.modules() if isinstance(layer, nn.Conv2d)][-1]
 
 
-def se_inception(num_classes: int = 1000, in_channels: int = 3, **settings: Any) -> BNInception:
+def se_inception(num_classes: int = 1000, in_channels: int = 3, **settings: Unpack[GateSettings]) -> BNInception:
     """BN-Inception, and a gate after each of its ten inception modules (Figure 2)."""
     model = bn_inception(num_classes, in_channels)
     for part in model.features:
@@ -45,7 +45,9 @@ def se_inception(num_classes: int = 1000, in_channels: int = 3, **settings: Any)
     return model
 
 
-def se_vgg16_bn(num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, **settings: Any) -> VGG:
+def se_vgg16_bn(
+    num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, **settings: Unpack[GateSettings]
+) -> VGG:
     """VGG-16 with batch norm, and a gate after each of its 13 convolutions and their ReLUs."""
     model = vgg16_bn(num_classes, in_channels=in_channels, dropout=dropout)
     for i, layer in enumerate(model.features):
@@ -54,7 +56,9 @@ def se_vgg16_bn(num_classes: int = 1000, in_channels: int = 3, dropout: float = 
     return model
 
 
-def se_mobilenet_v1(width: float = 1.0, num_classes: int = 1000, in_channels: int = 3, **settings: Any) -> MobileNetV1:
+def se_mobilenet_v1(
+    width: float = 1.0, num_classes: int = 1000, in_channels: int = 3, **settings: Unpack[GateSettings]
+) -> MobileNetV1:
     """MobileNet, and a gate after each of its 13 depthwise separable convolutions."""
     model = mobilenet_v1(width, num_classes, in_channels)
     for part in model.features:
@@ -63,7 +67,9 @@ def se_mobilenet_v1(width: float = 1.0, num_classes: int = 1000, in_channels: in
     return model
 
 
-def se_densenet121(num_classes: int = 1000, in_channels: int = 3, drop_rate: float = 0.0, **settings: Any) -> DenseNet:
+def se_densenet121(
+    num_classes: int = 1000, in_channels: int = 3, drop_rate: float = 0.0, **settings: Unpack[GateSettings]
+) -> DenseNet:
     """DenseNet-121, and a gate for the k new features of each of its 58 layers."""
     model = densenet121(num_classes, in_channels=in_channels, drop_rate=drop_rate)
     for layer in list(model.modules()):

@@ -16,13 +16,27 @@ are those of R. Cadene's pretrainedmodels, so its weights load; from there, too,
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from minidl import nn
-from minidl.models.resnet import BasicBlock, Bottleneck, ResidualBlock, convolution, initialize, make_stages
-from minidl.models.squeeze_excitation import se_module
+from minidl.models.residual import BasicBlock, Bottleneck, ResidualBlock, convolution, initialize, make_stages
+from minidl.models.squeeze_excitation import GateSettings, se_module
 from minidl.nn import functional as F
 from minidl.tensor import Tensor
+
+
+class Settings(GateSettings, total=False):
+    """What the networks take beside the number of classes."""
+
+    in_channels: int
+    shortcut: str
+
+
+class ResNetSettings(Settings, total=False):
+    """And those before SENet-154: see `SENet`."""
+
+    dropout: float
+    stem: Sequence[tuple[int, int]]
 
 
 class SEResidualBlock(ResidualBlock):
@@ -96,42 +110,42 @@ class SENet(nn.Sequential):
         initialize(self)
 
 
-def se_resnet18(num_classes: int = 1000, **settings: Any) -> SENet:
+def se_resnet18(num_classes: int = 1000, **settings: Unpack[ResNetSettings]) -> SENet:
     """ResNet-18 with gates."""
     return SENet(SEBasicBlock, (2, 2, 2, 2), num_classes, **settings)
 
 
-def se_resnet34(num_classes: int = 1000, **settings: Any) -> SENet:
+def se_resnet34(num_classes: int = 1000, **settings: Unpack[ResNetSettings]) -> SENet:
     """ResNet-34 with gates."""
     return SENet(SEBasicBlock, (3, 4, 6, 3), num_classes, **settings)
 
 
-def se_resnet50(num_classes: int = 1000, **settings: Any) -> SENet:
+def se_resnet50(num_classes: int = 1000, **settings: Unpack[ResNetSettings]) -> SENet:
     """Table 1, middle."""
     return SENet(SEResNetBottleneck, (3, 4, 6, 3), num_classes, **settings)
 
 
-def se_resnet101(num_classes: int = 1000, **settings: Any) -> SENet:
+def se_resnet101(num_classes: int = 1000, **settings: Unpack[ResNetSettings]) -> SENet:
     """ResNet-101 with gates (Table 2)."""
     return SENet(SEResNetBottleneck, (3, 4, 23, 3), num_classes, **settings)
 
 
-def se_resnet152(num_classes: int = 1000, **settings: Any) -> SENet:
+def se_resnet152(num_classes: int = 1000, **settings: Unpack[ResNetSettings]) -> SENet:
     """ResNet-152 with gates (Table 2)."""
     return SENet(SEResNetBottleneck, (3, 8, 36, 3), num_classes, **settings)
 
 
-def se_resnext50_32x4d(num_classes: int = 1000, **settings: Any) -> SENet:
+def se_resnext50_32x4d(num_classes: int = 1000, **settings: Unpack[ResNetSettings]) -> SENet:
     """Table 1, right."""
     return SENet(SEBottleneck, (3, 4, 6, 3), num_classes, groups=32, width_per_group=4, **settings)
 
 
-def se_resnext101_32x4d(num_classes: int = 1000, **settings: Any) -> SENet:
+def se_resnext101_32x4d(num_classes: int = 1000, **settings: Unpack[ResNetSettings]) -> SENet:
     """ResNeXt-101 with gates (Table 2)."""
     return SENet(SEBottleneck, (3, 4, 23, 3), num_classes, groups=32, width_per_group=4, **settings)
 
 
-def senet154(num_classes: int = 1000, dropout: float = 0.2, **settings: Any) -> SENet:
-    """The winner of ILSVRC 2017: ResNeXt-152 64×4d with gates, and a stem of three 3×3 (section 6.1)."""
+def senet154(num_classes: int = 1000, dropout: float = 0.2, **settings: Unpack[Settings]) -> SENet:
+    """The winner of ILSVRC 2017: ResNeXt-152 64×4d with gates, and a stem of three 3×3."""
     stem = ((64, 3), (64, 3), (128, 3))
     return SENet(SENetBottleneck, (3, 8, 36, 3), num_classes, dropout=dropout, stem=stem, **settings)

@@ -17,7 +17,7 @@ names of the parts are torchvision's.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
 from minidl import nn, sqrt
 from minidl.nn import functional as F
@@ -28,6 +28,16 @@ SQUEEZES: dict[str, Callable[[Tensor], Tensor]] = {  # (N, C, H, W) -> (N, C, 1,
     "max": lambda u: u.amax(axis=(2, 3), keepdims=True),
     "std": lambda u: sqrt(u.var(axis=(2, 3), correction=0, keepdims=True) + 1e-5),
 }
+
+
+class GateSettings(TypedDict, total=False):
+    """What gates take beside their channels: see `se_module` and `SqueezeExcitation`."""
+
+    reduction: int
+    squeeze: str
+    bias: bool
+    activation: Callable[[], nn.Module]
+    scale_activation: Callable[[], nn.Module]
 
 
 class SqueezeExcitation(nn.Module):

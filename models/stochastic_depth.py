@@ -15,10 +15,9 @@ Departures from the paper: where a stage begins, the shortcut takes one pixel of
 ResNet's option A; the paper's takes their mean.
 """
 
-from typing import Any
-
 from minidl import nn, random
-from minidl.models.resnet import BasicBlock, ResNet, layers_of_depth
+from minidl.models.residual import BasicBlock
+from minidl.models.resnet import ResNet, layers_of_depth
 from minidl.nn import functional as F
 from minidl.tensor import Tensor
 
@@ -41,7 +40,7 @@ class StochasticBlock(BasicBlock):
     """Equations (2) and (5); f is the F of ResNet."""
 
     def __init__(self, channels: int, width: int, stride: int = 1, shortcut: str = "B"):
-        super().__init__(channels, width, stride, shortcut)
+        super().__init__(channels, width, stride, shortcut=shortcut)
         self.survival = StochasticDepth()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,14 +55,15 @@ def stochastic_depth_resnet_cifar(
     shortcut: str = "A",
     num_classes: int = 10,
     in_channels: int = 3,
-    **settings: Any,
+    zero_init_residual: bool = False,
+    large_images: bool = False,
 ) -> ResNet:
     """ResNet for images of about 32×32 whose L blocks survive with probabilities that fall linearly to p_L."""
     if not 0 < p_L <= 1:
         raise ValueError(f"stochastic_depth_resnet_cifar: p_L is a probability and must be in (0, 1], got {p_L}")
     layers = layers_of_depth("stochastic_depth_resnet_cifar", depth)
-    settings = {"large_images": False, "shortcut": shortcut, **settings}
-    model = ResNet(StochasticBlock, layers, num_classes, in_channels, **settings)
+    settings = (num_classes, in_channels, zero_init_residual, large_images)
+    model = ResNet(StochasticBlock, layers, *settings, shortcut=shortcut)
     gates = [module for module in model.modules() if isinstance(module, StochasticDepth)]
     for i, gate in enumerate(gates, start=1):
         gate.p = 1 - i / len(gates) * (1 - p_L)

@@ -16,7 +16,7 @@ last maps are averaged to 7×7. The names of the parts are torchvision's, so its
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TypedDict, Unpack
 
 from minidl import nn
 from minidl.nn import init
@@ -24,6 +24,13 @@ from minidl.tensor import Tensor
 
 WIDTHS = (64, 128, 256, 512, 512)
 DEPTHS = {"A": (1, 1, 2, 2, 2), "B": (2, 2, 2, 2, 2), "D": (2, 2, 3, 3, 3), "E": (2, 2, 4, 4, 4)}  # Table 1
+
+
+class Settings(TypedDict, total=False):
+    """What the networks take beside the number of classes."""
+
+    in_channels: int
+    dropout: float
 
 
 class VGG(nn.Module):
@@ -75,41 +82,41 @@ def features(depths: Sequence[int], batch_norm: bool, channels: int) -> Iterator
         yield nn.MaxPool2d(kernel_size=2, stride=2)
 
 
-def vgg11(num_classes: int = 1000, **settings: Any) -> VGG:
+def vgg11(num_classes: int = 1000, **settings: Unpack[Settings]) -> VGG:
     """Column A of Table 1."""
     return VGG(DEPTHS["A"], num_classes=num_classes, **settings)
 
 
-def vgg11_bn(num_classes: int = 1000, **settings: Any) -> VGG:
+def vgg11_bn(num_classes: int = 1000, **settings: Unpack[Settings]) -> VGG:
     """Column A, with batch norm before each ReLU."""
     return VGG(DEPTHS["A"], batch_norm=True, num_classes=num_classes, **settings)
 
 
-def vgg13(num_classes: int = 1000, **settings: Any) -> VGG:
+def vgg13(num_classes: int = 1000, **settings: Unpack[Settings]) -> VGG:
     """Column B of Table 1."""
     return VGG(DEPTHS["B"], num_classes=num_classes, **settings)
 
 
-def vgg13_bn(num_classes: int = 1000, **settings: Any) -> VGG:
+def vgg13_bn(num_classes: int = 1000, **settings: Unpack[Settings]) -> VGG:
     """Column B, with batch norm before each ReLU."""
     return VGG(DEPTHS["B"], batch_norm=True, num_classes=num_classes, **settings)
 
 
-def vgg16(num_classes: int = 1000, **settings: Any) -> VGG:
+def vgg16(num_classes: int = 1000, **settings: Unpack[Settings]) -> VGG:
     """Column D of Table 1."""
     return VGG(DEPTHS["D"], num_classes=num_classes, **settings)
 
 
-def vgg16_bn(num_classes: int = 1000, **settings: Any) -> VGG:
+def vgg16_bn(num_classes: int = 1000, **settings: Unpack[Settings]) -> VGG:
     """Column D, with batch norm before each ReLU."""
     return VGG(DEPTHS["D"], batch_norm=True, num_classes=num_classes, **settings)
 
 
-def vgg19(num_classes: int = 1000, **settings: Any) -> VGG:
+def vgg19(num_classes: int = 1000, **settings: Unpack[Settings]) -> VGG:
     """Column E of Table 1."""
     return VGG(DEPTHS["E"], num_classes=num_classes, **settings)
 
 
-def vgg19_bn(num_classes: int = 1000, **settings: Any) -> VGG:
+def vgg19_bn(num_classes: int = 1000, **settings: Unpack[Settings]) -> VGG:
     """Column E, with batch norm before each ReLU."""
     return VGG(DEPTHS["E"], batch_norm=True, num_classes=num_classes, **settings)

@@ -61,7 +61,7 @@ def network(
         model = build(num_classes=len(dataset.classes), in_channels=channels, **settings)
     except TypeError as error:
         chosen = " ".join(f"{name}={value}" for name, value in settings.items())
-        named = re.search("got (an unexpected|multiple values)", str(error))  # what a function says to a wrong name
+        named = re.search("has no setting|got (an unexpected|multiple values)", str(error))  # a wrong name
         why = error if named or not settings else f"{' or '.join(settings)} has a value of the wrong kind"
         raise ValueError(f"{build.__name__} cannot be built with {chosen or 'its defaults'}: {why}") from error
     height, width = [image_size] * 2 if image_size else shape

@@ -5,7 +5,8 @@ import pytest
 
 import minidl
 from minidl import models
-from minidl.models.googlenet import GoogLeNetOutputs, Inception, InceptionAux, NaiveInception
+from minidl.models.googlenet import GoogLeNetOutputs, InceptionAux
+from minidl.models.inception import Inception, NaiveInception
 from minidl.nn import functional as F
 from tests.models.agreement import count, distances, shake, shapes, side_by_side
 from tests.models.cost import multiply_adds

@@ -5,7 +5,8 @@ import pytest
 
 import minidl
 from minidl import models, nn
-from minidl.models.resnet import BasicBlock, Bottleneck, ResidualBlock, ResNet, make_shortcut
+from minidl.models.residual import BasicBlock, Bottleneck, ResidualBlock, make_shortcut
+from minidl.models.resnet import ResNet
 from tests.models.agreement import data, distances, shake, shapes, side_by_side
 from tests.models.cost import multiply_adds
 

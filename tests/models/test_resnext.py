@@ -5,7 +5,7 @@ import pytest
 
 import minidl
 from minidl import models
-from minidl.models.resnet import Bottleneck
+from minidl.models.residual import Bottleneck
 from minidl.nn import functional as F
 from tests.models.agreement import shapes
 from tests.models.cost import multiply_adds

@@ -1,13 +1,16 @@
 """What holds for every model of the zoo, over the table of models."""
 
 import functools
+import inspect
+import pickle
+import re
 from unittest import mock
 
 import numpy as np
 import pytest
 
 import minidl
-from minidl import models
+from minidl import models, nn
 from minidl.nn import functional as F
 from minidl.optim import Adam
 from tests.models.agreement import CLASSES, as_list, count, noise_in_float32, set_mode, shapes, worst_in_float64
@@ -27,11 +30,40 @@ def facts(entry):
     return count(model), shapes(model)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "lenet", "squeezenet1_1"])
-def test_a_setting_that_no_part_knows_is_named_with_the_model(name):
-    wanted = rf"create_model: {name} has no setting 'nclasses': use those of {name}\(num_classes: int = "
-    with pytest.raises(TypeError, match=wanted):
-        models.create_model(name, num_classes=2, nclasses=3)
+def settings_named_by(function):
+    """The settings that a function says it has, when it is given one that it has not."""
+    with pytest.raises(TypeError, match=rf"^{function.__name__} has no setting 'nclasses': it has ") as caught:
+        function(num_classes=2, nclasses=3)
+    return str(caught.value).partition(": it has ")[2].split(", ")
+
+
+@pytest.mark.parametrize("name", [name for name in models.list_models() if not re.match(r"densenet\d", name)])
+def test_a_setting_that_a_model_has_not_is_named_with_it_and_those_it_has(name):
+    function = getattr(models, name)
+    assert inspect.signature(function).parameters.keys() - {"settings"} <= set(settings_named_by(function))
+    assert {"num_classes", "in_channels"} <= set(settings_named_by(function))
+    with pytest.raises(TypeError, match=f"^{name} has no setting 'nclasses'"):
+        models.create_model(name, nclasses=3)
+
+
+VALUES = {
+    "activation": nn.SiLU, "bias": False, "drop_rate": 0.1, "dropout": 0.1, "groups": 2, "in_channels": 1,
+    "large_images": False, "num_classes": 2, "reduction": 4, "scale_activation": nn.Tanh, "shortcut": "A",
+    "squeeze": "max", "stem": [(8, 3)], "width": 0.5, "width_per_group": 32, "zero_init_residual": True,
+}  # fmt: skip
+TAKERS = ["resnet18", "resnet50", "resnext50_32x4d", "se_resnet18", "se_resnext50_32x4d", "se_mobilenet_v1"]
+
+
+@mock.patch("minidl.random.generator", Undrawn)
+@pytest.mark.parametrize("name", TAKERS)
+def test_the_settings_that_a_model_says_it_has_it_takes(name):
+    function = getattr(models, name)
+    function(**{setting: VALUES[setting] for setting in settings_named_by(function)})
+
+
+def test_functions_are_the_same_in_their_own_modules_and_can_be_pickled():
+    assert models.resnet50 is models.resnet.resnet50
+    assert pickle.loads(pickle.dumps(models.resnet50)) is models.resnet50
 
 
 def test_other_mistakes_in_settings_are_left_as_they_are():

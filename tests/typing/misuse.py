@@ -3,7 +3,7 @@
 import minidl
 from minidl import nn, optim
 from minidl.data import DataLoader, load_dataset
-from minidl.models import densenet_cifar
+from minidl.models import densenet_cifar, resnet50
 from minidl.nn import functional as F
 
 x = minidl.tensor([1.0, 2.0], requires_grad="yes")  # error: arg-type
@@ -23,6 +23,7 @@ F.cross_entropy(x, x, reduce="mean")  # error: call-arg
 optim.SGD(0.1)  # error: arg-type
 optim.Adam([x], betas=0.9)  # error: arg-type
 densenet_cifar(depth="100")  # error: arg-type
+resnet50(nclasses=3)  # error: call-arg
 load_dataset(3)  # error: arg-type
 for images in DataLoader(3, batch_size=4):  # error: arg-type
     images.backward()  # error: attr-defined
