@@ -13,14 +13,14 @@ says which targets are met. Nothing else should run meanwhile; how much did is m
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.cpu import machine
-from benchmarks.cpu.contest import LEAST, TURN, contest
+from benchmarks.cpu import machine, plot
+from benchmarks.cpu.contest import LEAST, TURN, contest, until
 from benchmarks.cpu.networks import NETWORKS, Network
-from benchmarks.cpu.record import Record
-from benchmarks.gpu.report import markdown
+from benchmarks.cpu.record import CONTENDERS, Record, Row, milliseconds, noise
+from benchmarks.gpu.report import Cell, Table
 
 SECONDS = {"step": 30.0, "inference": 10.0}
 """For the rounds of a row."""
@@ -40,7 +40,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=machine.cores(), help="default: the cores (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="batches of 2, one round: only to see that all works")
     parser.add_argument("--json", type=Path, metavar="PATH", help="where to keep what was measured")
+    parser.add_argument("--read", type=Path, metavar="PATH", help="show what was kept there, and measure nothing")
+    parser.add_argument("--plot", type=Path, metavar="PATH", help="draw the ratios: a .png or .svg")
     args = parser.parse_args(argv)
+    record = Record.load(args.read) if args.read else compare(args)
+    record.show(*tables(record))
+    if args.plot:
+        plot.ratios([row for row in record.rows if row.task == "step"], record.machine, args.plot)
+    if record.problems:
+        raise SystemExit(1)
+
+
+def compare(args: argparse.Namespace) -> Record:
+    """Measure, and keep what is known after each network."""
     record = Record(machine.describe(), {"threads": args.threads, "quick": args.quick})
     for network in NETWORKS:
         if network.name in args.networks:
@@ -51,15 +63,13 @@ def main(argv: Sequence[str] | None = None) -> None:
                 print(f"! {error}", flush=True)
             if args.json:
                 record.save(args.json)
-    print("\n\n".join([*map(markdown, record.tables()), *(f"Problem: {text}" for text in record.problems)]))
-    if record.problems:
-        raise SystemExit(1)
+    return record
 
 
 def measure(network: Network, args: argparse.Namespace, record: Record) -> None:
     """The rows of a network."""
-    with contest(network, args.threads) as contenders:
-        record.machine |= contenders.versions()
+    with contest(args.threads) as contenders:
+        contenders.load(network.name)
         for task in args.tasks:
             for batch in (network.batch,) if task == "step" else INFERENCE:
                 enough, turn = until(1 if args.quick else args.rounds, SECONDS[task]), 0.0 if args.quick else TURN
@@ -69,11 +79,26 @@ def measure(network: Network, args: argparse.Namespace, record: Record) -> None:
                 print(f"{network.name}, {task} [{row.batch}]: {faster} of the faster, {nchw} of NCHW", flush=True)
 
 
-def until(rounds: int | None, seconds: float) -> Callable[[int, float], bool]:
-    """So many rounds; if that is not said, as many as there is time for, but not too few."""
-    if rounds is not None:
-        return lambda done, passed: done >= rounds
-    return lambda done, passed: done >= LEAST and passed >= seconds
+def tables(record: Record) -> list[Table]:
+    """Steps and inference."""
+    titles = {"step": "A step: forward, backward, SGD", "inference": "Inference: eval, no_grad"}
+    found = {title: [row for row in record.rows if row.task == task] for task, title in titles.items()}
+    return [table(title, rows) for title, rows in found.items() if rows]
+
+
+def table(title: str, rows: Sequence[Row]) -> Table:
+    """Times and ratios, beside the targets."""
+    head = ["network [batch, image]", *(f"{name}, ms" for name in CONTENDERS)]
+    for against in ("faster layout", "NCHW"):
+        head += [f"ours / {against} (quartiles)", "target", "met"]
+    found = Table(title, head, note=noise(rows))
+    for row in rows:
+        cells: list[Cell] = [row.title, *(milliseconds(row.times[name]) for name in CONTENDERS)]
+        for ratio, target in row.verdicts():
+            met = "yes" if ratio.median <= target else "no"
+            cells += [str(ratio), f"≤ {target}", "?" if row.is_noisy else met]
+        found.rows.append(cells)
+    return found
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Contenders take turns: each is a process of its own, and while one works, the others wait for a line to read.
 
-Why not in one process: the threads of PyTorch's OpenMP, and those of OpenBLAS, go on spinning for a while after their
-work, on the cores where the next contender has begun. So everybody rests for a moment before each turn, long enough
-for such threads to fall asleep; and that they have, and that nothing else runs on the machine, is measured there.
+Why not in one process: threads go on spinning when their work is done, on the cores where the next contender has begun
+(those of PyTorch's libgomp for 4 ms, those of OpenBLAS for 25 ms of processor time). So everybody rests for a moment
+before each turn, and whether anything runs even then is measured: that is somebody else.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cpu.networks import Network
 from benchmarks.cpu.record import CONTENDERS, Row
 
 ROOT = Path(__file__).parents[2]
 TURN = 0.5
 """Seconds that a turn takes, or one step if that takes longer."""
-REST = 0.3, 0.2
+REST = 0.1, 0.1
 """Seconds for the threads to fall asleep, and to look whether anything still runs."""
 LEAST = 5
 """Rounds, at least: fewer have no quartiles."""
@@ -34,13 +33,13 @@ AGREEMENT = 1e-2
 
 
 class Contender:
-    """A process that runs a network in a framework."""
+    """A process that runs what it is asked to in a framework."""
 
-    def __init__(self, name: str, network: Network, threads: int):
+    def __init__(self, name: str, threads: int):
         variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        self.name = f"{network.name} in {name}"
+        self.name = name
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.cpu.worker", name, network.name, str(threads)],
+            [sys.executable, "-m", "benchmarks.cpu.worker", name, str(threads)],
             cwd=ROOT,
             env={**os.environ, **dict.fromkeys(variables, str(threads))},
             stdin=subprocess.PIPE,
@@ -48,17 +47,17 @@ class Contender:
             text=True,
         )
 
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """Send a request, wait for the reply."""
+    def ask(self, method: str, *arguments: Any) -> Any:
+        """Call a method of the process's `worker.Worker`."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.write(json.dumps({"do": method, "with": arguments}) + "\n")
             self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self.name}: the process ended with exit code {self.process.wait()}; see above")
-        return dict(json.loads(line))
+        return json.loads(line)
 
     def __enter__(self) -> Contender:
         return self
@@ -69,43 +68,47 @@ class Contender:
 
 
 class Contest:
-    """The contenders for one network, with the same weights."""
+    """The contenders, who run the same with the same weights."""
 
-    def __init__(self, network: Network, contenders: dict[str, Contender], folder: Path):
-        self.network, self.contenders = network, contenders
-        for contender in contenders.values():  # ours is the first: its weights are for all
-            contender.ask(exchange=str(folder / "weights.npz"))
+    def __init__(self, contenders: dict[str, Contender]):
+        self.contenders = contenders
+        self.name = ""
 
-    def versions(self) -> dict[str, str]:
-        """What they run."""
-        found = [contender.ask(versions=True)["versions"] for contender in self.contenders.values()]
-        return {name: version for versions in found for name, version in versions.items()}
+    def load(self, name: str) -> None:
+        """A network or a layer, for all."""
+        self.name = name
+        with tempfile.TemporaryDirectory() as folder:
+            for contender in self.contenders.values():
+                contender.ask("load", name, str(Path(folder, "weights.npz")))
 
     def row(self, task: str, batch: int, image: int, enough: Callable[[int, float], bool], turn: float = TURN) -> Row:
         """Rounds until there are enough (of so many rounds, in so many seconds)."""
-        replies = {name: c.ask(prepare=[task, batch, image]) for name, c in self.contenders.items()}
-        firsts = [reply["first"] for reply in replies.values()]
+        firsts = [contender.ask("prepare", task, batch, image) for contender in self.contenders.values()]
         if max(firsts) - min(firsts) > AGREEMENT * max(map(abs, firsts)):
-            raise ArithmeticError(f"{self.network.name}: the contenders compute different things: {firsts}")
+            raise ArithmeticError(f"{self.name}, {task}: the contenders compute different things: {firsts}")
         times: dict[str, list[float]] = {name: [] for name in self.contenders}
         busy: list[float] = []
         start = time.monotonic()
         while not enough(len(busy) // len(times), time.monotonic() - start):
             for name, contender in self.contenders.items():
                 busy.append(rest())
-                replies[name] = contender.ask(turn=turn)
-                times[name].append(replies[name]["seconds"])
-        peaks = {name: reply["peak"] for name, reply in replies.items()}
-        return Row(self.network.name, task, batch, image, times, peaks, statistics.median(busy))
+                times[name].append(contender.ask("turn", turn))
+        peaks = {name: contender.ask("peak") for name, contender in self.contenders.items()}
+        return Row(self.name, task, batch, image, times, peaks, statistics.fmean(busy))
 
 
 @contextlib.contextmanager
-def contest(network: Network, threads: int, names: Sequence[str] = CONTENDERS) -> Iterator[Contest]:
-    """Processes for a network; they end with the context."""
+def contest(threads: int, names: Sequence[str] = CONTENDERS) -> Iterator[Contest]:
+    """A process for each contender; they end with the context."""
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        contenders = {name: stack.enter_context(Contender(name, network, threads)) for name in names}
-        yield Contest(network, contenders, folder)
+        yield Contest({name: stack.enter_context(Contender(name, threads)) for name in names})
+
+
+def until(rounds: int | None, seconds: float) -> Callable[[int, float], bool]:
+    """So many rounds; if that is not said, as many as there is time for, but not too few."""
+    if rounds is not None:
+        return lambda done, passed: done >= rounds
+    return lambda done, passed: done >= LEAST and passed >= seconds
 
 
 def rest() -> float:

@@ -3,46 +3,39 @@
 from __future__ import annotations
 
 import datetime
+import importlib.metadata
 import os
 import platform
-from pathlib import Path
 
 from benchmarks.gpu.report import Cell
+from minidl.config import find_config
 
 
 def cores() -> int:
     """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return find_config().cores
 
 
 def describe() -> dict[str, Cell]:
-    """The processor, the system, the day, and what else kept the machine busy."""
-    load = ", ".join(f"{load:.2f}" for load in os.getloadavg()) if hasattr(os, "getloadavg") else None
+    """Processor, system, versions, the day, and what else kept the machine busy."""
+    config = find_config()
+    blas, processor = config.blas, config.processor
+    family = f", family {processor['cpu family']}, model {processor['model']}" if "cpu family" in processor else ""
     return {
-        "CPU": cpu(),
-        "cores": cores(),
-        "memory, GB": memory(),
+        "CPU": (processor.get("model name") or platform.processor() or platform.machine()) + family,
+        "vectors": " and ".join(config.features) or None,
+        "cores": config.cores,
+        "memory, GB": _memory(),
         "system": f"{platform.system()} {platform.machine()}",
-        "Python": platform.python_version(),
+        **config.versions,
+        "BLAS": f"{blas.name} {blas.version}, {blas.kernels or 'unknown'} kernels" if blas else None,
+        "PyTorch": importlib.metadata.version("torch"),
         "day": datetime.date.today().isoformat(),
-        "load of the last 1, 5 and 15 minutes, at the start": load,
+        "load at the start": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
 
 
-def cpu() -> str:
-    """The model, and the widest vectors it has."""
-    file = Path("/proc/cpuinfo")
-    if not file.exists():
-        return platform.processor() or platform.machine()
-    lines = [line.partition(":") for line in file.read_text(encoding="utf-8").splitlines()]
-    known = {key.strip(): value.strip() for key, _, value in reversed(lines)}
-    flags = known.get("flags", known.get("Features", "")).split()
-    vectors = [name for name in ("avx512f", "avx2", "asimd") if name in flags][:1]
-    family = f"family {known['cpu family']}, model {known['model']}" if "cpu family" in known else ""
-    return ", ".join(filter(None, [known.get("model name", platform.machine()), family, *vectors]))
-
-
-def memory() -> Cell:
+def _memory() -> Cell:
     """Of the whole machine."""
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)

@@ -144,6 +144,22 @@ NETWORKS = [
 ]
 
 
+def _of_depth(name: str, depth: int) -> Network:
+    """A network of another depth than that of the comparison, which has no targets."""
+    settings = {"depth": depth, "growth_rate": 12} if name == "DenseNet-BC" else {"depth": depth}
+    module, function = ("densenet", "densenet_cifar") if name == "DenseNet-BC" else ("resnet", "resnet_cifar")
+    build, twin = _zoo(function, **settings), _twin(module, function, **settings)
+    return Network(f"{name}-{depth}", 64, 32, build, twin, float("inf"), float("inf"))
+
+
+DEPTHS = {"DenseNet-BC": (22, 40, 58, 100), "ResNet": (8, 20, 32, 56)}
+"""Those whose times are compared with their work."""
+
+
 def named(name: str) -> Network:
     """The network of this name."""
-    return {network.name: network for network in NETWORKS}[name]
+    known = {network.name: network for network in NETWORKS}
+    if name in known:
+        return known[name]
+    family, _, depth = name.rpartition("-")
+    return _of_depth(family, int(depth))

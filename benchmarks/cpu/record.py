@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.cpu.networks import named
-from benchmarks.gpu.report import Cell, Table, write
+from benchmarks.gpu.report import Cell, Table, markdown, write
 
 OURS, *THEIRS = CONTENDERS = ("minidl", "PyTorch NCHW", "PyTorch channels_last")
 """In the order of their turns."""
@@ -48,6 +48,16 @@ class Row:
     peaks: dict[str, int]
     busy: float = 0.0
     """The share of the processors' time that others took."""
+
+    @property
+    def title(self) -> str:
+        """The network, the batch and the size of the images."""
+        return f"{self.network} [{self.batch}, {self.image}²]"
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether others took so much that no target is known to be met or missed."""
+        return self.busy > NOISY
 
     def median(self, contender: str) -> float:
         """Seconds."""
@@ -90,29 +100,16 @@ class Record:
         saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return Record(**{**saved, "rows": [Row(**row) for row in saved["rows"]]})
 
-    def tables(self) -> list[Table]:
-        """For people."""
-        tasks = {"step": "A step: forward, backward, SGD", "inference": "Inference: eval, no_grad"}
-        found = [table(title, [r for r in self.rows if r.task == task]) for task, title in tasks.items()]
-        return [table for table in found if table.rows]
+    def show(self, *tables: Table) -> None:
+        """Print where it was, tables and problems."""
+        print(", ".join(f"{name} {value}" for name, value in self.machine.items() if value is not None), end="\n\n")
+        print("\n\n".join([*map(markdown, tables), *(f"Problem: {text}" for text in self.problems)]))
 
 
-def table(title: str, rows: Sequence[Row]) -> Table:
-    """Times and ratios, beside the targets."""
-    head = ["network [batch, image]", *(f"{name}, ms" for name in CONTENDERS)]
-    for against in ("faster layout", "NCHW"):
-        head += [f"ours / {against} (quartiles)", "target", "met"]
-    found = Table(title, head)
-    for row in rows:
-        cells: list[Cell] = [f"{row.network} [{row.batch}, {row.image}²]"]
-        cells += [milliseconds(row.times[name]) for name in CONTENDERS]
-        for ratio, target in row.verdicts():
-            cells += [str(ratio), f"≤ {target}", "yes" if ratio.median <= target else "no"]
-        found.rows.append(cells)
-    noisy = [f"{row.network} ({row.busy:.0%})" for row in rows if row.busy > NOISY]
-    if noisy:
-        found.note = f"Not to be trusted, as other processes took part of the processors' time: {', '.join(noisy)}."
-    return found
+def noise(rows: Sequence[Row]) -> str:
+    """What is to be said of rows during which the machine was not quiet."""
+    noisy = [f"{row.title} ({row.busy:.0%})" for row in rows if row.is_noisy]
+    return f"Not to be trusted: other processes took part of the processors' time: {', '.join(noisy)}." if noisy else ""
 
 
 def milliseconds(seconds: Sequence[float]) -> str:

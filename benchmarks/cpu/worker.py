@@ -1,11 +1,13 @@
-"""A process that runs one network in one framework: it waits for requests, one JSON object a line, and answers each.
+"""A process that runs networks in one framework: it waits for requests, one JSON object a line, and answers each.
 
-`python -m benchmarks.cpu.worker minidl LeNet-5 2` is started by `contest.Contender`, and so are the others: while one
-works, the rest wait for their turn. They share nothing, and the peak of memory is that of the one framework.
+`contest.Contender` starts `python -m benchmarks.cpu.worker "PyTorch NCHW" 2`, and one for each of the others: while
+one works, the rest wait for their turn. They share nothing, and the peak of memory is that of the one framework.
+As names in minidl are PyTorch's, the code that is timed is the same for both.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -14,195 +16,232 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from benchmarks.cpu.networks import Network, named
+from benchmarks.cpu.shapes import LAYERS, Layer
 
-Step = Callable[[], float]
-"""Does the work, and returns the loss (or, in inference, the first output): it has waited for the result."""
+# NumPy is imported after minidl, which has a say in OpenBLAS's kernels.
 
-LEARNING_RATE, MOMENTUM = 1e-3, 0.9
-
-
-class Minidl:
-    """Ours."""
-
-    def __init__(self, network: Network, threads: int):
-        import minidl
-        from minidl.kernels.numpy.parallel import set_num_threads
-
-        set_num_threads(threads)
-        minidl.manual_seed(0)
-        self.network, self.model = network, network.ours()
-
-    def exchange(self, path: str) -> None:
-        """Write the weights into a file, for the others."""
-        np.savez(path, **{name: tensor.numpy() for name, tensor in self.model.state_dict().items()})
-
-    def training(self, images: np.ndarray, labels: np.ndarray) -> Step:
-        """A step of SGD: the gradients to zero, forward, cross entropy, backward, the update."""
-        from minidl import optim, tensor
-        from minidl.nn import functional as F
-
-        model, x, y = self.model.train(), tensor(images), tensor(labels)
-        optimizer = optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
-
-        def step() -> float:
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            return float(loss.item())
-
-        return step
-
-    def inference(self, images: np.ndarray) -> Step:
-        """A forward pass in evaluation, with nothing recorded."""
-        from minidl import no_grad, tensor
-
-        model, x = self.model.eval(), tensor(images)
-
-        def step() -> float:
-            with no_grad():
-                return float(model(x).numpy().flat[0])
-
-        return step
-
-    def versions(self) -> dict[str, str]:
-        """What runs here."""
-        import minidl
-
-        return {"minidl": minidl.__version__, "NumPy": np.__version__, "BLAS": blas()}
+Step = Callable[[], Any]
+"""Does the work, and returns the loss or the output."""
 
 
-class Torch:
+class Framework(NamedTuple):
+    """minidl or PyTorch: the library, and how it takes a feature map and a model."""
+
+    library: Any
+    images: Callable[[Any], Any]
+    adopt: Callable[[Any], Any] = lambda model: model
+    is_ours: bool = False
+
+    def build(self, subject: Network | Layer) -> Any:
+        """The network or the layer, the same weights each time."""
+        self.library.manual_seed(0)
+        if isinstance(subject, Layer):
+            return self.adopt(subject.build(self.library))
+        return self.adopt(subject.ours() if self.is_ours else subject.twin())
+
+
+def minidl(threads: int) -> Framework:
+    """Ours. Feature maps are in channel-major memory, as layers hand them on."""
+    import minidl
+    from minidl.kernels.numpy.parallel import set_num_threads
+
+    set_num_threads(threads)
+    return Framework(minidl, lambda array: minidl.tensor(_channel_major(array)), is_ours=True)
+
+
+def _channel_major(array: Any) -> Any:
+    return array.swapaxes(0, 1).copy().swapaxes(0, 1) if array.ndim == 4 else array
+
+
+def torch(threads: int, layout: str) -> Framework:
     """PyTorch, with feature maps in one of its two layouts."""
+    import torch
 
-    def __init__(self, network: Network, threads: int, layout: str):
-        import torch
+    torch.set_num_threads(threads)
+    memory = getattr(torch, layout)
 
-        torch.set_num_threads(threads)
-        torch.manual_seed(0)
-        self.torch, self.network, self.layout = torch, network, getattr(torch, layout)
-        self.model = network.twin().to(memory_format=self.layout)
+    def images(array: Any) -> Any:
+        return torch.from_numpy(array).contiguous(memory_format=memory if array.ndim == 4 else torch.contiguous_format)
 
-    def exchange(self, path: str) -> None:
-        """Load our weights."""
-        with np.load(path) as arrays:
-            self.model.load_state_dict({name: self.torch.from_numpy(array) for name, array in arrays.items()})
+    def adopt(model: Any) -> Any:
+        return model.to(memory_format=memory) if isinstance(model, torch.nn.Module) else model
 
-    def _images(self, images: np.ndarray) -> Any:
-        return self.torch.from_numpy(images).contiguous(memory_format=self.layout)
-
-    def training(self, images: np.ndarray, labels: np.ndarray) -> Step:
-        """The same step."""
-        model, x, y = self.model.train(), self._images(images), self.torch.from_numpy(labels)
-        optimizer = self.torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
-        cross_entropy = self.torch.nn.functional.cross_entropy
-
-        def step() -> float:
-            optimizer.zero_grad()
-            loss = cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            return float(loss.item())
-
-        return step
-
-    def inference(self, images: np.ndarray) -> Step:
-        """The same forward pass."""
-        model, x = self.model.eval(), self._images(images)
-
-        def step() -> float:
-            with self.torch.no_grad():
-                return float(model(x).flatten()[0].item())
-
-        return step
-
-    def versions(self) -> dict[str, str]:
-        """What runs here."""
-        return {"PyTorch": self.torch.__version__}
+    return Framework(torch, images, adopt)
 
 
-def make(contender: str, network: Network, threads: int) -> Minidl | Torch:
-    """The network in the framework, and layout, of this name: one of `contest.CONTENDERS`."""
-    if contender == "minidl":
-        return Minidl(network, threads)
-    layout = {"PyTorch NCHW": "contiguous_format", "PyTorch channels_last": "channels_last"}[contender]
-    return Torch(network, threads, layout)
+MAKERS: dict[str, Callable[[int], Framework]] = {
+    "minidl": minidl,
+    "minidl, definitions": minidl,
+    "PyTorch NCHW": lambda threads: torch(threads, "contiguous_format"),
+    "PyTorch channels_last": lambda threads: torch(threads, "channels_last"),
+}
 
 
-def data(network: Network, batch: int, image: int) -> tuple[np.ndarray, np.ndarray]:
+class Worker:
+    """What was asked for last: a model, and the step to take again and again."""
+
+    def __init__(self, framework: Framework):
+        self.framework = framework
+        self.subject: Network | Layer
+        self.model: Any
+        self.step: Step
+
+    def load(self, name: str, weights: str | None) -> None:
+        """Build a network or a layer. The first to come leaves its weights in a file, the others take them."""
+        import numpy as np
+
+        self.subject = LAYERS.get(name) or named(name)
+        self.model = self.framework.build(self.subject)
+        if weights is None or not hasattr(self.model, "state_dict"):
+            return
+        if not Path(weights).exists():
+            np.savez(weights, **{name: tensor.numpy() for name, tensor in self.model.state_dict().items()})
+            return
+        with np.load(weights) as arrays:
+            self.model.load_state_dict({name: self.framework.library.tensor(a) for name, a in arrays.items()})
+
+    def prepare(self, task: str, batch: int, image: int) -> float:
+        """Get ready for the turns to come; the first number that comes out."""
+        self.step = TASKS[task](self.framework, self.subject, self.model, batch, image)
+        first = self.step()
+        self.step()
+        return 0.0 if first is None else float(first.detach().numpy().flat[0])
+
+    def turn(self, seconds: float) -> float:
+        """The median over the steps that are taken in so many seconds, one at least.
+
+        Of several the first, which finds the caches as others have left them, does not count.
+        """
+        times: list[float] = []
+        while not times or sum(times) < seconds:
+            start = time.perf_counter()
+            self.step()
+            times.append(time.perf_counter() - start)
+        return statistics.median(times[1:] or times)
+
+    def peak(self) -> int:
+        """The most bytes that this process has held so far."""
+        status = Path("/proc/self/status")
+        if status.exists():  # ru_maxrss also counts what the process was that started this one
+            (line,) = [line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")]
+            return int(line.split()[1]) * 1024
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+
+    def floors(self) -> tuple[float, float]:
+        """Operations a second in products of 1024×1024 matrices, and bytes a second that a copy reads and writes.
+
+        On as many cores as the kernels have threads.
+        """
+        import numpy as np
+
+        from minidl.kernels.numpy.parallel import get_num_threads, parallel
+
+        n, parts = 1024, 4 * get_num_threads()
+        matrix = np.ones((n, n), np.float32)
+        products = np.empty((parts, n, n), np.float32)
+        source = np.ones((parts, 1 << 23), np.float32)
+        target = np.empty_like(source)
+        multiply = _best(lambda: parallel(lambda i: np.matmul(matrix, matrix, out=products[i]), range(parts)))
+        copy = _best(lambda: parallel(lambda i: np.copyto(target[i], source[i]), range(parts)))
+        return 2 * n**3 * parts / multiply, 2 * source.nbytes / copy
+
+
+def _best(function: Callable[[], Any], repeats: int = 7) -> float:
+    """The shortest time."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+# ----------------------------------------------------------------------------------------------------------- tasks
+def training(framework: Framework, network: Network, model: Any, batch: int, image: int) -> Step:
+    """A step of SGD: the gradients to zero, forward, cross entropy, backward, the update."""
+    images, labels = data(network, batch, image)
+    x, y = framework.images(images), framework.library.tensor(labels)
+    cross_entropy = framework.library.nn.functional.cross_entropy
+    optimizer = framework.library.optim.SGD(model.train().parameters(), lr=1e-3, momentum=0.9)
+
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def inference(framework: Framework, network: Network, model: Any, batch: int, image: int) -> Step:
+    """A forward pass in evaluation, with nothing recorded."""
+    x = framework.images(data(network, batch, image)[0])
+    model.eval()
+
+    def step() -> Any:
+        with framework.library.no_grad():
+            return model(x)
+
+    return step
+
+
+def forward(framework: Framework, layer: Layer, model: Any, *_: int) -> Step:
+    """Of a layer in training."""
+    x = _input(framework, layer)
+    return lambda: model(x)
+
+
+def both(framework: Framework, layer: Layer, model: Any, *_: int) -> Step:
+    """Forward and backward."""
+    x = _input(framework, layer)
+    g = 0.1 * model(x).detach()  # in memory as a layer that follows hands it back
+    held = [x, *model.parameters()] if hasattr(model, "parameters") else [x]
+
+    def step() -> Any:
+        for tensor in held:
+            tensor.grad = None
+        y = model(x)
+        y.backward(g)
+        return y
+
+    return step
+
+
+def _input(framework: Framework, layer: Layer) -> Any:
+    import numpy as np
+
+    return framework.images(np.random.default_rng(0).standard_normal(layer.shape, np.float32)).requires_grad_()
+
+
+TASKS: dict[str, Callable[..., Step]] = {"step": training, "inference": inference, "forward": forward, "both": both}
+
+
+def data(network: Network, batch: int, image: int) -> tuple[Any, Any]:
     """Images and labels, by chance but always the same."""
+    import numpy as np
+
     rng = np.random.default_rng(0)
     images = rng.standard_normal((batch, network.channels, image, image), np.float32)
     return images, rng.integers(0, network.classes, batch)
 
 
-def timed(step: Step, seconds: float) -> list[float]:
-    """How long each of the steps took that are done in so many seconds, one at least.
-
-    Of several the first, which finds the caches as others have left them, does not count.
-    """
-    times: list[float] = []
-    while not times or sum(times) < seconds:
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    return times[1:] or times
-
-
-def peak_memory() -> int:
-    """The most bytes that this process has held so far."""
-    status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss also counts what the process was that started this one
-        (line,) = [line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")]
-        return int(line.split()[1]) * 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
-
-
-def blas() -> str:
-    """The BLAS of NumPy and the kernels it has chosen."""
-    found = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    name = f"{found['name']} {found['version']}"
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return name
-    kernels = {library["architecture"] for library in threadpool_info() if "architecture" in library}
-    return f"{name}, {' and '.join(sorted(kernels))} kernels"
-
-
-def answer(framework: Minidl | Torch, steps: list[Step], request: dict[str, Any]) -> dict[str, Any]:
-    """Do what is asked for. What was prepared last stays in `steps`, for the turns to come."""
-    reply: dict[str, Any] = {}
-    if "exchange" in request:
-        framework.exchange(request["exchange"])
-    if "prepare" in request:
-        task, batch, image = request["prepare"]
-        images, labels = data(framework.network, batch, image)
-        steps.clear()
-        steps.append(framework.training(images, labels) if task == "step" else framework.inference(images))
-        reply["first"] = steps[0]()
-        steps[0]()
-    if "turn" in request:
-        reply["seconds"] = statistics.median(timed(steps[0], request["turn"]))
-    if "versions" in request:
-        reply["versions"] = framework.versions()
-    return {**reply, "peak": peak_memory()}
-
-
-def main(contender: str, network: str, threads: str) -> None:
-    """Answer until there is nobody to ask."""
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as replies:
+def main(contender: str, threads: str) -> None:
+    """Answer until nobody asks any more: {"do": a method of Worker, "with": its arguments}."""
+    with contextlib.ExitStack() as stack:
+        replies = stack.enter_context(os.fdopen(os.dup(1), "w", encoding="utf-8"))
         os.dup2(2, 1)  # what libraries print does not get between the replies
-        framework, steps = make(contender, named(network), int(threads)), []  # type: tuple[Minidl | Torch, list[Step]]
+        worker = Worker(MAKERS[contender](int(threads)))
+        if contender.endswith("definitions"):
+            stack.enter_context(worker.framework.library.definitions())
         for line in sys.stdin:
-            print(json.dumps(answer(framework, steps, json.loads(line))), file=replies, flush=True)
+            request = json.loads(line)
+            print(json.dumps(getattr(worker, request["do"])(*request["with"])), file=replies, flush=True)
 
 
 if __name__ == "__main__":
