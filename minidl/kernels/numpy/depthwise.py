@@ -16,6 +16,7 @@ transposed.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -39,6 +40,10 @@ ROWS = 2048
 
 Place = tuple[slice, slice]
 """Some channels of some images."""
+Axis = tuple[int, int, int, int, int, int]
+"""Along one axis: the input's size, windows, the kernel's size, stride, padding before, dilation."""
+Block = tuple[slice, slice, list[np.ndarray]]
+"""Rows and columns of a banded matrix, and its numbers there for each row of the kernel, (C, rows, columns)."""
 Step = tuple[int, np.ndarray, slice, slice]
 """A row of the kernel, an image, and what rows of its product are added to what rows of the result."""
 
@@ -51,22 +56,22 @@ def depthwise(
     windows = output_size((size[0], size[1]), kernel_size, stride, padding, dilation)
     geometry = tuple(zip(size, windows, kernel_size, stride, (pads[0] for pads in padding), dilation, strict=True))
     small = size[0] * size[1] <= SMALL_PLANE and windows[0] * windows[1] <= 2 * N
-    plan = _flat(*geometry) if small else _by_rows(*geometry)
-    source = x.transpose(1, 0, 2, 3).reshape(C, N, plan.rows_in, plan.bands.shape[1])
-    kernels = weight.reshape(C, len(plan.overlaps), len(plan.bands))
-    shape = (C, N, plan.rows_out, plan.bands.shape[2])
-    y, places, bands = np.empty(shape, x.dtype), _places(source.shape), _bands(kernels, plan.bands)
+    plan = _plan(*geometry, small, BLOCK, x.dtype)
+    source = x.transpose(1, 0, 2, 3).reshape(C, N, *plan.plane)
+    kernels = weight.reshape(C, len(plan.overlaps), plan.elements)
+    y, places = np.empty((C, N, *plan.result), x.dtype), _places(source.shape)
+    bands = [band.of(kernels) for band in plan.bands]
     parallel(lambda at: _correlate(source[at], bands, at[0], plan, y[at]), places)
 
     def pull(g: np.ndarray, wanted: Sequence[bool]) -> tuple[np.ndarray | None, np.ndarray | None]:
-        upstream = g.transpose(1, 0, 2, 3).reshape(shape)
-        adjoint = _bands(kernels, plan.bands.swapaxes(1, 2)) if wanted[0] else []
+        upstream = g.transpose(1, 0, 2, 3).reshape(C, N, *plan.result)
+        turned = [band.of(kernels) for band in plan.turned] if wanted[0] else []
         dx = np.empty(source.shape, g.dtype) if wanted[0] else None
         dweight = np.zeros(kernels.shape, g.dtype) if wanted[1] else None
 
         def backward(at: Place) -> np.ndarray | None:
             if dx is not None:
-                _spread(upstream[at], adjoint, at[0], plan, dx[at])
+                _spread(upstream[at], turned, at[0], plan, dx[at])
             return None if dweight is None else _compare(source[at], upstream[at], plan)
 
         for (channels, _), part in zip(places, parallel(backward, places), strict=True):
@@ -80,84 +85,82 @@ def depthwise(
     return y.reshape(C, N, *windows).transpose(1, 0, 2, 3), pull
 
 
-class Plan(NamedTuple):
-    """A kernel as rows that slide down an image, and elements in them whose places along a row `bands` knows.
+class Band(NamedTuple):
+    """Some columns of a banded matrix, and the rows in which they are not zero: (rows, columns) of the elements.
 
-    bands[j, w, q] is 1 where the element j of a row sees the pixel w for the result q, else 0.
+    `places` (elements, rows · columns) is 1 where an element stands, else 0.
     """
-
-    rows_in: int
-    rows_out: int
-    stride: int
-    overlaps: list[Overlap]
-    bands: np.ndarray
-
-
-class Block(NamedTuple):
-    """Some columns of a banded matrix, and the rows in which they are not zero; values are (C, rows, columns)."""
 
     rows: slice
     columns: slice
-    values: list[np.ndarray]
+    places: np.ndarray
+
+    def of(self, kernels: np.ndarray) -> Block:
+        """The matrices for kernels (C, I, J), one for each row i of all channels: (C, rows, columns)."""
+        shape = (len(kernels), self.rows.stop - self.rows.start, self.columns.stop - self.columns.start)
+        return self.rows, self.columns, [(row @ self.places).reshape(shape) for row in kernels.swapaxes(0, 1)]
 
 
-def _by_rows(vertical: tuple[int, ...], horizontal: tuple[int, ...]) -> Plan:
-    return Plan(vertical[0], vertical[1], vertical[3], overlaps(*vertical), _seen(*horizontal))
+class Plan(NamedTuple):
+    """A kernel as rows that slide down a plane with a stride, and as a band along a row; and the band turned round."""
+
+    plane: Pair
+    result: Pair
+    stride: int
+    overlaps: list[Overlap]
+    elements: int
+    bands: list[Band]
+    turned: list[Band]
 
 
-def _flat(vertical: tuple[int, ...], horizontal: tuple[int, ...]) -> Plan:
-    """The plan that takes a plane for a row."""
-    bands = np.einsum("ihp,jwq->ijhwpq", _seen(*vertical), _seen(*horizontal))
-    i, j, h, w, p, q = bands.shape
-    return Plan(1, 1, 1, [(slice(0, 1), slice(0, 1))], bands.reshape(i * j, h * w, p * q))
+@functools.lru_cache(maxsize=256)
+def _plan(vertical: Axis, horizontal: Axis, small: bool, block: int, dtype: np.dtype) -> Plan:
+    """The plan for this geometry; if planes are small, that which takes a plane for a row."""
+    steps, seen = overlaps(*vertical), _seen(horizontal, dtype)
+    plane, result, stride = (vertical[0], horizontal[0]), (vertical[1], horizontal[1]), vertical[3]
+    if small:
+        both = np.einsum("ihp,jwq->ijhwpq", _seen(vertical, dtype), seen)
+        steps, seen = [(slice(0, 1), slice(0, 1))], both.reshape(-1, plane[0] * plane[1], result[0] * result[1])
+        plane, result, stride = (1, seen.shape[1]), (1, seen.shape[2]), 1
+    return Plan(plane, result, stride, steps, len(seen), _cut(seen, block), _cut(seen.swapaxes(1, 2), block))
 
 
-def _seen(size: int, windows: int, kernel: int, stride: int, before: int, dilation: int) -> np.ndarray:
+def _seen(axis: Axis, dtype: np.dtype) -> np.ndarray:
     """[k, place, window] is 1 where the element k of the kernel sees that place, else 0."""
-    seen = np.zeros((kernel, size, windows), np.float32)
-    for k, (window, place) in enumerate(overlaps(size, windows, kernel, stride, before, dilation)):
+    size, windows, kernel, *_ = axis
+    seen = np.zeros((kernel, size, windows), dtype)
+    for k, (window, place) in enumerate(overlaps(*axis)):
         seen[k, np.r_[place], np.r_[window]] = 1
     return seen
 
 
-def _blocks(bands: np.ndarray) -> list[tuple[slice, slice]]:
-    """The columns in blocks, each with the rows in which it is not zero."""
-    columns = bands.shape[2]
-    width = -(-columns // -(-columns // BLOCK))
+def _cut(seen: np.ndarray, block: int) -> list[Band]:
+    """Columns in even blocks, each with the rows in which it is not zero."""
+    columns = seen.shape[2]
+    width = -(-columns // -(-columns // block))
     found = []
-    for block in (slice(q, min(q + width, columns)) for q in range(0, columns, width)):
-        used = np.flatnonzero(bands[..., block].any(axis=(0, 2)))
-        found.append((slice(used[0], used[-1] + 1) if len(used) else slice(0, 1), block))
+    for part in (slice(q, min(q + width, columns)) for q in range(0, columns, width)):
+        used = np.flatnonzero(seen[..., part].any(axis=(0, 2)))
+        rows = slice(used[0], used[-1] + 1) if len(used) else slice(0, 1)
+        found.append(Band(rows, part, seen[:, rows, part].reshape(len(seen), -1)))
     return found
 
 
-def _bands(kernels: np.ndarray, bands: np.ndarray) -> list[Block]:
-    """The banded matrices of all channels, in blocks, with one for each row of the kernel: kernels are (C, I, J)."""
-    found = []
-    for rows, columns in _blocks(bands):
-        block = bands[:, rows, columns].astype(kernels.dtype)
-        values = [
-            (kernel @ block.reshape(len(block), -1)).reshape(-1, *block.shape[1:]) for kernel in kernels.swapaxes(0, 1)
-        ]
-        found.append(Block(rows, columns, values))
-    return found
-
-
-def _correlate(x: np.ndarray, bands: list[Block], channels: slice, plan: Plan, y: np.ndarray) -> None:
+def _correlate(x: np.ndarray, blocks: list[Block], channels: slice, plan: Plan, y: np.ndarray) -> None:
     """Fill y (C, N, P, Q) with the sum over the kernel's rows of rows of x (C, N, H, W) times bands."""
     steps = [(i, there, *_phase(here, plan.stride)) for i, (there, here) in enumerate(plan.overlaps)]
-    _add_up([(i, x[:, :, phase :: plan.stride], seen, there) for i, there, phase, seen in steps], bands, channels, y)
+    _add_up([(i, x[:, :, phase :: plan.stride], seen, there) for i, there, phase, seen in steps], blocks, channels, y)
 
 
-def _spread(g: np.ndarray, bands: list[Block], channels: slice, plan: Plan, dx: np.ndarray) -> None:
+def _spread(g: np.ndarray, blocks: list[Block], channels: slice, plan: Plan, dx: np.ndarray) -> None:
     """The adjoint: fill dx (C, N, H, W) with what the kernel's rows send to its rows."""
     steps = [(i, there, *_phase(here, plan.stride)) for i, (there, here) in enumerate(plan.overlaps)]
-    for phase in range(min(plan.stride, plan.rows_in)):
+    for phase in range(min(plan.stride, plan.plane[0])):
         mine = [(i, g, there, seen) for i, there, its_phase, seen in steps if its_phase == phase]
-        _add_up(mine, bands, channels, dx[:, :, phase :: plan.stride])
+        _add_up(mine, blocks, channels, dx[:, :, phase :: plan.stride])
 
 
-def _add_up(steps: list[Step], bands: list[Block], channels: slice, y: np.ndarray) -> None:
+def _add_up(steps: list[Step], blocks: list[Block], channels: slice, y: np.ndarray) -> None:
     """Fill y with the sum of all steps; what the first one that reaches all rows makes is written there at once."""
     is_matrix = y.strides[1] == y.shape[2] * y.strides[2]
     everywhere = slice(0, y.shape[2])
@@ -167,33 +170,32 @@ def _add_up(steps: list[Step], bands: list[Block], channels: slice, y: np.ndarra
     if whole is None:
         y[...] = 0
     else:
-        _multiply(whole[1], bands, whole[0], channels, y)
+        _multiply(whole[1], blocks, whole[0], channels, y)
     for step in steps:
         if step is not whole:
             i, x, here, there = step
             products = scratch("products", (*x.shape[:3], y.shape[3]), x.dtype)
-            _multiply(x, bands, i, channels, products)
+            _multiply(x, blocks, i, channels, products)
             np.add(y[:, :, there], products[:, :, here], out=y[:, :, there])
 
 
-def _multiply(x: np.ndarray, bands: list[Block], i: int, channels: slice, y: np.ndarray) -> None:
+def _multiply(x: np.ndarray, blocks: list[Block], i: int, channels: slice, y: np.ndarray) -> None:
     """Fill y with all rows of x times the bands of the kernel's row i."""
     matrices, results = x.reshape(len(x), -1, x.shape[3]), y.reshape(len(y), -1, y.shape[3])
-    for rows, columns, values in bands:
+    for rows, columns, values in blocks:
         np.matmul(matrices[..., rows], values[i][channels], out=results[..., columns])
 
 
 def _compare(x: np.ndarray, g: np.ndarray, plan: Plan) -> np.ndarray:
     """The gradient of the kernels (C, I, J): each element's sum of products of what it sees and what became of it."""
-    result = np.zeros((len(x), len(plan.overlaps), len(plan.bands)), x.dtype)
+    result = np.zeros((len(x), len(plan.overlaps), plan.elements), x.dtype)
     for i, (there, here) in enumerate(plan.overlaps):
         phase, seen = _phase(here, plan.stride)
         rows = x[:, :, phase :: plan.stride]
         left, right = rows.reshape(len(x), -1, x.shape[3]), _aligned(g[:, :, there], seen, rows.shape[2])
-        for used, columns in _blocks(plan.bands):
-            band = plan.bands[:, used, columns].astype(x.dtype)
+        for used, columns, places in plan.bands:
             products = left[..., used].swapaxes(1, 2) @ right[..., columns]
-            result[:, i] += products.reshape(len(x), -1) @ band.reshape(len(band), -1).T
+            result[:, i] += products.reshape(len(x), -1) @ places.T
     return result
 
 
