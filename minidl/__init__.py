@@ -13,6 +13,7 @@ from minidl.autograd import backward, grad
 from minidl.backend import BackendError
 from minidl.config import show_config
 from minidl.creation import arange, eye, from_dlpack, full, ones, ones_like, rand, randn, tensor, zeros, zeros_like
+from minidl.kernels.numpy.parallel import get_num_threads, set_num_threads
 from minidl.mode import definitions, enable_grad, is_grad_enabled, no_grad
 from minidl.ops import *  # noqa: F403  (the ops are top-level functions, as NumPy's are)
 from minidl.overview import summary
@@ -33,6 +34,7 @@ __all__ = [
     "eye",
     "from_dlpack",
     "full",
+    "get_num_threads",
     "grad",
     "is_grad_enabled",
     "load_weights",
@@ -46,6 +48,7 @@ __all__ = [
     "rand",
     "randn",
     "save_weights",
+    "set_num_threads",
     "show_config",
     "summary",
     "tensor",

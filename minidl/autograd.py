@@ -11,7 +11,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from sys import getrefcount
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,10 @@ from minidl.backend import Array, shares_memory
 from minidl.mode import mode, set_mode
 from minidl.tensor import Memory, Tensor
 
-Pull = Callable[[Tensor, Sequence[bool]], Sequence["Tensor | None"]]
+if TYPE_CHECKING:
+    from minidl.kernels.numpy.debt import Debt
+
+Pull = Callable[..., Any]
 """From the gradient of an op's value, and which inputs want one, to the gradients of its inputs."""
 
 _numbers = itertools.count()
@@ -42,10 +45,23 @@ class Node:
     A node refers to its parents' nodes, never to a tensor, so the graph has no reference cycles; `number` grows in
     the order of creation, so consumers have higher numbers than what they consume. A leaf has no pull; it keeps its
     gradient. `hands_out` tells what memory the pull returns: "new" arrays, disjoint "parts" of the gradient it was
-    given, or "any".
+    given, or "any"; if "sums", then pull(g, wanted, totals) may add to what has arrived at its parents, and also
+    returns what each of them still owes. A node with `channels` joined its parents there, and passes debts on.
     """
 
-    __slots__ = ("dtype", "grad", "hands_out", "keeps_grad", "memories", "name", "number", "parents", "pull", "shape")
+    __slots__ = (
+        "channels",
+        "dtype",
+        "grad",
+        "hands_out",
+        "keeps_grad",
+        "memories",
+        "name",
+        "number",
+        "parents",
+        "pull",
+        "shape",
+    )
 
     def __init__(
         self,
@@ -59,6 +75,7 @@ class Node:
         self.parents, self.pull, self.hands_out = parents, pull, hands_out
         self.number = next(_numbers)
         self.memories: tuple[Memory, ...] = ()  # what the pull may have to read
+        self.channels: Sequence[slice] | None = None
         self.keeps_grad = pull is None
         self.grad: Tensor | None = None
 
@@ -202,31 +219,30 @@ def _propagate(
 ) -> dict[Node, Tensor]:
     """Visit the relevant nodes, latest first: once each, when the gradients of all its consumers have arrived.
 
-    Without targets, nodes that keep their gradient add to it. A gradient is `ours` when nobody else refers to its
-    array: what arrives later is then added in place, and nobody who keeps it needs a copy.
+    Without targets, nodes that keep their gradient add to it.
     """
-    pending: dict[Node, tuple[Tensor, bool]] = {}
+    pending: dict[Node, _Total] = {}
     queue: list[tuple[int, Node]] = []
     found: dict[Node, Tensor] = {}
 
-    def arrive(node: Node, g: Tensor, ours: bool) -> None:
-        if node not in pending:
-            heapq.heappush(queue, (-node.number, node))
-            pending[node] = g, ours
-        elif pending[node][1]:
-            total = pending[node][0].data
-            np.add(total, g.data, out=total)
+    def arrive(node: Node, g: Tensor, ours: bool, debt: Debt | None) -> None:
+        if node in pending:
+            pending[node].add(g, debt, ours=not create_graph)
         else:
-            pending[node] = pending[node][0] + g, not create_graph
+            heapq.heappush(queue, (-node.number, node))
+            pending[node] = _Total(g, ours, debt)
 
     with set_mode("recording", create_graph):
         for node, g in seeds:
-            arrive(node, g, False)
+            arrive(node, g, False, None)
         while queue:
             node = heapq.heappop(queue)[1]
-            g, ours = pending.pop(node)
-            if node.keeps_grad if targets is None else node in targets:
-                g, ours = (g if ours else ops.clone(g)), False
+            total = pending.pop(node)
+            keeps = node.keeps_grad if targets is None else node in targets
+            if keeps or node.channels is None:
+                total.settle()
+            if keeps:
+                g = total.kept()
                 if targets is None:
                     node.grad = g if node.grad is None else node.grad + g
                 else:
@@ -235,23 +251,74 @@ def _propagate(
             if node.pull is None or not any(wanted):
                 continue
             step = _step if mode.profiler is None else mode.profiler.backward(node.name, _step)
-            parts = step(node, g, wanted)
-            ours = not create_graph and (node.hands_out == "new" or (node.hands_out == "parts" and ours))
-            for parent, part in zip(node.parents, parts, strict=True):
-                if parent is not None and part is not None:
-                    arrive(parent, part, ours)
+            totals = [pending.get(parent) for parent in node.parents]  # type: ignore[arg-type]
+            parts, debts = step(node, total.gradient, total.debt, wanted, totals)
+            ours = not create_graph and (
+                node.hands_out in ("new", "sums") or (node.hands_out == "parts" and total.ours)
+            )
+            for parent, part, debt, before in zip(node.parents, parts, debts, totals, strict=True):
+                if node.hands_out == "sums" and before is not None and part is before.gradient:
+                    before.owe(debt)
+                elif parent is not None and part is not None:
+                    arrive(parent, part, ours, debt)
             if not (create_graph if retain_graph is None else retain_graph):
                 node.pull, node.parents, node.memories = _consumed, (), ()
     return found
 
 
-def _step(node: Node, g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
-    """What the gradient of a node adds to those of its parents."""
-    parts = node.pull(g, wanted)  # type: ignore[misc]  # a node without a pull is not asked
-    return [
+class _Total:
+    """What has arrived of a node's gradient, and what it still owes: see `minidl.kernels.numpy.debt`.
+
+    It is `ours` when nobody else refers to its array: then what arrives later is added in place, and nobody who keeps
+    it needs a copy.
+    """
+
+    __slots__ = ("debt", "gradient", "ours")
+
+    def __init__(self, gradient: Tensor, ours: bool, debt: Debt | None):
+        self.gradient, self.ours, self.debt = gradient, ours, debt
+
+    def add(self, g: Tensor, debt: Debt | None, ours: bool) -> None:
+        if self.ours:
+            np.add(self.gradient.data, g.data, out=self.gradient.data)
+        else:
+            self.gradient, self.ours = self.gradient + g, ours
+        self.owe(debt)
+
+    def owe(self, debt: Debt | None) -> None:
+        if debt is not None:
+            self.debt = debt.plus(self.debt)
+
+    def settle(self) -> None:
+        if self.debt is not None:
+            self.gradient, self.debt = Tensor(self.debt.settle(self.gradient.data, self.ours)), None
+            self.ours = True
+
+    def kept(self) -> Tensor:
+        """The gradient, for somebody who keeps it."""
+        if not self.ours:
+            return ops.clone(self.gradient)
+        self.ours = False
+        return self.gradient
+
+
+def _step(
+    node: Node, g: Tensor, debt: Debt | None, wanted: Sequence[bool], totals: Sequence[_Total | None]
+) -> tuple[Sequence[Tensor | None], Sequence[Debt | None]]:
+    """What the gradient of a node adds to those of its parents, and what these owe for it."""
+    debts: Sequence[Debt | None] = [None] * len(wanted)
+    if node.hands_out == "sums":
+        into = [before.gradient if before is not None and before.ours else None for before in totals]
+        parts, debts = node.pull(g, wanted, into)  # type: ignore[misc]
+    else:
+        parts = node.pull(g, wanted)  # type: ignore[misc]  # a node without a pull is not asked
+        if debt is not None:
+            debts = [debt.of(channels) for channels in node.channels or ()]
+    fitting = [
         None if parent is None or part is None else _fit(part, parent, node.name)
         for parent, part in zip(node.parents, parts, strict=True)
     ]
+    return fitting, debts
 
 
 def _fit(part: Tensor, parent: Node, op: str) -> Tensor:

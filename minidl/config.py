@@ -11,7 +11,7 @@ import numpy as np
 
 from minidl import core_type
 from minidl.backend import BackendError, import_cupy
-from minidl.kernels.numpy.parallel import get_num_threads
+from minidl.kernels.numpy.parallel import available_cores, get_num_threads
 
 AVX512_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
 """OpenBLAS's names."""
@@ -108,7 +108,7 @@ def find_config() -> Config:
     return Config(
         versions={"minidl": __version__, "Python": platform.python_version(), "NumPy": np.__version__},
         processor=core_type.read_processor(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=available_cores(),
         threads=get_num_threads(),
         blas=_blas(pools or []),
         has_threadpoolctl=pools is not None,

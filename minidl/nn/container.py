@@ -6,6 +6,7 @@ import itertools
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Self, overload
 
+from minidl.nn.chain import chain
 from minidl.nn.module import Module
 
 
@@ -64,9 +65,7 @@ class Sequential(_Row):
         return Sequential(dict(items[index])) if isinstance(index, slice) else items[index][1]
 
     def forward(self, x: Any) -> Any:
-        for module in self:
-            x = module(x)
-        return x
+        return chain(x, *self)
 
 
 class ModuleList(_Row):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from minidl.nn import functional as F
 from minidl.nn.functional.geometry import pair
@@ -38,7 +39,11 @@ class Conv2d(Module):
         reset(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return F.conv2d(x, *self.settings())
+
+    def settings(self) -> tuple[Any, ...]:
+        """What `functional.conv2d` takes beside x."""
+        return self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
 
     def extra_repr(self) -> str:
         settings = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}

@@ -83,6 +83,11 @@ class Module:
                 output = changed
         return output
 
+    @property
+    def has_hooks(self) -> bool:
+        """Whether somebody watches what goes in or comes out."""
+        return bool(self._forward_pre_hooks or self._forward_hooks)
+
     def register_forward_pre_hook(self, hook: Callable[[Any, tuple[Any, ...]], Any]) -> RemovableHandle:
         """Call hook(module, args) before `forward`; what it returns, unless None, are the arguments."""
         return RemovableHandle(self._forward_pre_hooks, hook)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,10 @@ class _BatchNorm(Module):
         self.register_buffer("num_batches_tracked", Tensor(np.array(0)) if tracked else None)
 
     def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, *self.settings(x))
+
+    def settings(self, x: Tensor) -> tuple[Any, ...]:
+        """What `functional.batch_norm` takes beside x; in training the batch has been counted."""
         if x.ndim not in self.axes:
             wanted = " or ".join(map(str, self.axes))
             raise ValueError(f"{type(self).__name__}: expected x of {wanted} axes, got shape {x.shape}")
@@ -46,7 +51,7 @@ class _BatchNorm(Module):
                 momentum = 1 / self.num_batches_tracked.item()
         batch_statistics = self.training or self.running_mean is None
         running = (self.running_mean, self.running_var)
-        return F.batch_norm(x, *running, self.weight, self.bias, batch_statistics, momentum, self.eps)
+        return *running, self.weight, self.bias, batch_statistics, momentum, self.eps
 
     def extra_repr(self) -> str:
         affine, tracked = self.weight is not None, self.running_mean is not None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl import kernels
 from minidl.backend import Array, name_of, to_backend
 from minidl.ops.primitive import primitive
 from minidl.tensor import Tensor
@@ -58,6 +59,7 @@ class Room:
 
     def __init__(self, buffer: Array, filled: int):
         self.buffer, self.filled = buffer, filled
+        self.measured: tuple[Array, Array] | None = None
         self.lock = threading.Lock()
 
     def claim(self, start: int, count: int) -> bool:
@@ -67,6 +69,18 @@ class Room:
                 return False
             self.filled += count
             return True
+
+    def moments(self, channels: int) -> tuple[Array, Array]:
+        """The mean and the variance of the first channels, each measured once for all who normalise it."""
+        with self.lock:
+            known = 0 if self.measured is None else len(self.measured[0])
+            if known < channels:
+                new = kernels.table(self.buffer).channel_moments(np.moveaxis(self.buffer[known:channels], 0, 1))
+                pairs = [new] if self.measured is None else [self.measured, new]
+                mean, variance = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+                self.measured = mean, variance
+            mean, variance = self.measured  # type: ignore[misc]  # known ≥ channels ≥ 1
+        return mean[:channels], variance[:channels]
 
     def prefix(self, rows: int) -> Array:
         """The first rows, as a feature map (N, C, ...)."""

@@ -53,13 +53,16 @@ def primitive(function: Callable[..., Any] | None = None, *, hands_out: str = "a
     return op
 
 
-def accelerated(by: str) -> Callable[[Op], Op]:
+def accelerated(by: str, sums: bool = False) -> Callable[[Op], Op]:
     """Let the kernel called `by` stand in for a composition of ops, wherever there is one for the array at hand.
 
     The kernel takes the arrays and the settings of the composition; it returns the value and a function `pull(g,
     wanted)` from the gradient's array to the inputs' gradient arrays, each new memory. The composition stays the
-    definition: it runs where there is no kernel and within `definitions()`, and it is what gets differentiated when a
-    gradient of a gradient is recorded.
+    definition: it runs where there is no kernel and within `definitions()`, where the kernel returns None because it
+    is not made for such a case, and it is what gets differentiated when a gradient of a gradient is recorded.
+
+    If the kernel `sums`, it is pull(g, wanted, into) that adds the gradient of the first input to `into`, unless that
+    is None, and returns, beside the gradients, what the first one still owes: see `minidl.kernels.numpy.debt`.
     """
 
     def decorate(composition: Op) -> Op:
@@ -70,18 +73,30 @@ def accelerated(by: str) -> Callable[[Op], Op]:
             inputs, rest = as_tensors(by, args[:arity]), args[arity:]
             arrays = [None if x is None else x.data for x in inputs]
             kernel = None if mode.definitions else kernels.find(by, arrays)
-            if kernel is None:
+            run = kernel if kernel is None or mode.profiler is None else mode.profiler.kernel(by, kernel)
+            outcome = None if run is None else run(*arrays, *rest, **settings)
+            if outcome is None:
                 run = composition if mode.profiler is None else mode.profiler.composition(by, composition)
                 return run(*inputs, *rest, **settings)
-            run = kernel if mode.profiler is None else mode.profiler.kernel(by, kernel)
-            value, first_order = run(*arrays, *rest, **settings)
+            value, first_order = outcome
 
             def pull(g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
                 if mode.recording:
                     return _pull_through(lambda *xs: composition(*xs, *rest, **settings), inputs, g, wanted)
                 return [None if part is None else Tensor(part) for part in first_order(g.data, wanted)]
 
-            return autograd.record(by, value, inputs, pull, hands_out="new")
+            def pull_into(
+                g: Tensor, wanted: Sequence[bool], into: Sequence[Tensor | None]
+            ) -> tuple[list[Any], list[Any]]:
+                nothing = [None] * len(wanted)
+                if mode.recording:
+                    return pull(g, wanted), nothing
+                total = into[0]
+                (dx, *others), debt = first_order(g.data, wanted, None if total is None else total.data)
+                first = total if total is not None and wanted[0] else dx if dx is None else Tensor(dx)
+                return [first, *(None if part is None else Tensor(part) for part in others)], [debt, *nothing[1:]]
+
+            return autograd.record(by, value, inputs, pull_into if sums else pull, "sums" if sums else "new")
 
         return op  # type: ignore[return-value]
 

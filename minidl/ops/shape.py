@@ -181,17 +181,24 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
         room = None
     result = _concatenate(*tensors, axis=axis, room=room)
     result.room = room
+    if axis == 1 and result.node is not None:
+        result.node.channels = _places(tensors, axis)
     return result
+
+
+def _places(tensors: Sequence[Tensor], axis: int) -> list[slice]:
+    """Where along the axis each of the tensors is after concatenation."""
+    ends = itertools.accumulate(x.shape[axis] for x in tensors)
+    return [slice(end - x.shape[axis], end) for x, end in zip(tensors, ends, strict=True)]
 
 
 @primitive(hands_out="parts")
 def _concatenate(*tensors, axis, room):
-    ends = list(itertools.accumulate(x.shape[axis] for x in tensors))
-    slices = [(slice(None),) * axis + (slice(end - x.shape[axis], end),) for x, end in zip(tensors, ends, strict=True)]
+    slices = [(slice(None),) * axis + (place,) for place in _places(tensors, axis)]
     if room is None:
         value = np.concatenate([x.data for x in tensors], axis)
     else:
-        value = room.prefix(ends[-1])
+        value = room.prefix(sum(x.shape[axis] for x in tensors))
         for x, part in zip(tensors[1:], slices[1:], strict=True):
             value[part] = x.data
     return value, *[lambda g, part=part: getitem(g, part) for part in slices]

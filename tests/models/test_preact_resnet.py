@@ -39,7 +39,8 @@ def test_the_original_order_is_resnet():
     state = zip(ours.state_dict(), resnet.state_dict().values(), strict=True)
     ours.load_state_dict(dict(state))
     x = minidl.randn(2, 3, 12, 10)
-    np.testing.assert_array_equal(ours(x).numpy(), resnet(x).numpy())
+    with minidl.definitions():  # kernels may do the same steps in another order, and round otherwise
+        np.testing.assert_array_equal(ours(x).numpy(), resnet(x).numpy())
 
 
 def a_stage(order, units=4):

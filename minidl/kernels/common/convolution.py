@@ -17,9 +17,9 @@ in memory. A 1×1 kernel at stride 1 needs none: its columns are x.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,10 +62,13 @@ class Geometry(NamedTuple):
 
 
 class Convolution:
-    """The convolution of arrays of one library. `budget` is how many elements the columns in work may have."""
+    """The convolution of arrays of one library.
 
-    def __init__(self, columns: ModuleType, budget: int):
-        self.im2col, self.col2im, self.budget = columns.im2col, columns.col2im, budget
+    `budget` is how many elements the columns in work may have; `each` applies a function to a list, tile by tile.
+    """
+
+    def __init__(self, columns: ModuleType, budget: int, each: Callable[..., Iterable[Any]] = map):
+        self.im2col, self.col2im, self.budget, self.each = columns.im2col, columns.col2im, budget, each
 
     def __call__(
         self,
@@ -110,12 +113,17 @@ class Convolution:
         y = None if matrix is None else np.empty_like(x, shape=(*matrix.shape[:2], n * p * q), order="C")
         g = None if upstream is None else rows(upstream).reshape(groups, upstream.shape[1] // groups, n * p * q)
         dweight = None if g is None else np.zeros_like(g, shape=(*g.shape[:2], depth))
-        for images, pixels in self._tiles(n, groups * depth, p * q, geometry):
+
+        def multiply(tile: tuple[slice, slice]) -> Array | None:
+            images, pixels = tile
             columns = self._columns(x[images], groups, geometry)
             if y is not None:
                 y[..., pixels] = _product(matrix, columns)
-            if g is not None:
-                dweight += _product(g[..., pixels], columns.transpose(0, 2, 1))
+            return None if g is None else _product(g[..., pixels], columns.transpose(0, 2, 1))
+
+        for part in self.each(multiply, self._tiles(n, groups * depth, p * q, geometry)):
+            if dweight is not None:
+                dweight += part
         return (
             None if y is None else feature_map(y, (n, y.shape[0] * y.shape[1], p, q)),
             None if dweight is None else dweight.reshape(-1, c // groups, *geometry.kernel_size),
@@ -130,9 +138,14 @@ class Convolution:
         if geometry.is_pointwise:
             return feature_map(_product(matrix, upstream), (n, c, p, q))
         image = feature_map(np.empty_like(upstream, shape=(c, n * size[0] * size[1])), (n, c, *size))
-        for images, pixels in self._tiles(n, groups * matrix.shape[1], p * q, geometry):
+
+        def add_up(tile: tuple[slice, slice]) -> None:
+            images, pixels = tile
             columns = _product(matrix, upstream[..., pixels]).reshape(c, *geometry.kernel_size, -1, p, q)
             image[images] = self.col2im(columns.transpose(3, 0, 1, 2, 4, 5), size, *geometry)
+
+        for _ in self.each(add_up, self._tiles(n, groups * matrix.shape[1], p * q, geometry)):
+            pass
         return image
 
     def _columns(self, x: Array, groups: int, geometry: Geometry) -> Array:

@@ -31,11 +31,18 @@ class Normalization:
         return mean, variance
 
     def batch_norm(
-        self, x: Array, weight: Array | None, bias: Array | None, eps: float, moments: tuple[Array, Array]
+        self,
+        x: Array,
+        weight: Array | None,
+        bias: Array | None,
+        eps: float,
+        moments: tuple[Array, Array],
+        of_batch: bool,
     ) -> tuple[Array, Callable[[Array, Sequence[bool]], tuple[Array | None, Array | None, Array | None]]]:
         """y = s·x + t with s = γ/√(σ² + ε), t = β - s·μ, channel-major, and its pullback.
 
-        With d = x - μ, M elements in a row and r = 1/√(σ² + ε): dβ = Σg, dγ = r Σg·d, dx = s (g - dβ/M - r d·dγ/M).
+        With d = x - μ, M elements in a row and r = 1/√(σ² + ε): dβ = Σg, dγ = r Σg·d, dx = s (g - dβ/M - r d·dγ/M),
+        or s·g if μ and σ² are not those of the batch.
         """
         mean, variance = moments
         root = 1 / np.sqrt(variance + eps)
@@ -56,10 +63,11 @@ class Normalization:
                 d = matrix[part] - mean[part, None]
                 np.multiply(upstream[part], d, out=dx[part])
                 dweight[part] = root[part] * dx[part].sum(axis=1)
-                d *= (-root[part] * dweight[part] / count)[:, None]
-                np.subtract(upstream[part], (dbias[part] / count)[:, None], out=dx[part])
-                dx[part] += d
-                dx[part] *= scale[part, None]
+                np.multiply(upstream[part], scale[part, None], out=dx[part])
+                if of_batch:
+                    d *= (scale[part] * root[part] * dweight[part] / count)[:, None]
+                    d += (scale[part] * dbias[part] / count)[:, None]
+                    dx[part] -= d
             return feature_map(dx, x.shape), dweight, dbias
 
         return feature_map(y, x.shape), pull

@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from minidl.mode import mode
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -126,14 +128,15 @@ def _blas_libraries() -> list[Any]:
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
-def _available_cores() -> int:
+def available_cores() -> int:
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _local = _Local()
 _pool = _Pool()
 _one_thread_each = _SingleThreadedBlas()
-_threads = _available_cores()
+_threads = available_cores()
 
 
 def _begin_anew() -> None:
@@ -167,6 +170,8 @@ def parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[
     items = list(items)
     if _local.working:
         return [function(item) for item in items]
+    if mode.profiler is not None:
+        function = mode.profiler.tile(function)
     with _one_thread_each:
         helpers = min(_threads, len(items)) - 1
         if helpers < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from minidl.nn.functional.geometry import Padding, Pair, image_size, pair, resolve_padding, window_count
 from minidl.ops import accelerated, as_tensors, col2im, einsum, im2col, matmul, pad, reshape, transpose
@@ -39,6 +40,19 @@ def conv2d(
     x is (N, C, H, W), W is (O, C/groups, I, J), b is (O): the channels fall into groups which do not see each other.
     Padding is a number, a pair (height, width), "same" or "valid".
     """
+    return _conv2d(*prepare_conv(x, weight, bias, stride, padding, dilation, groups))
+
+
+def prepare_conv(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Ints,
+    padding: Ints | str,
+    dilation: Ints,
+    groups: int,
+) -> tuple[Any, ...]:
+    """The arguments of `conv2d`, checked, as those of `_conv2d`."""
     x, weight, bias = as_tensors("conv2d", [x, weight, bias])
     size = image_size("conv2d", x.shape)
     _check_weight("conv2d", weight, groups)
@@ -51,7 +65,7 @@ def conv2d(
     stride, dilation = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     widths = resolve_padding("conv2d", padding, kernel_size, stride, dilation)
     window_count("conv2d", size, kernel_size, stride, widths, dilation)
-    return _conv2d(x, weight, bias, stride, widths, dilation, groups)
+    return x, weight, bias, stride, widths, dilation, groups
 
 
 @accelerated(by="conv2d")

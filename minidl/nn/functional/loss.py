@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from minidl.backend import Array
 from minidl.nn.functional.activation import log_softmax
-from minidl.ops import as_tensors, getitem, mean, reshape, softplus, take_along_axis, where
+from minidl.ops import accelerated, as_tensors, getitem, mean, reshape, softplus, take_along_axis, where
 from minidl.ops import sum as total
 from minidl.tensor import Tensor
 
@@ -29,16 +30,26 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1], got {label_smoothing}")
     axis = _class_axis("cross_entropy", input, weight)
-    log_p = log_softmax(input, axis)
     if target.dtype.kind == "f":
-        return _soft_cross_entropy(log_p, target, weight, axis, reduction, label_smoothing)
-    loss, weights = _nll("cross_entropy", log_p, target, weight, ignore_index, axis)
+        return _soft_cross_entropy(log_softmax(input, axis), target, weight, axis, reduction, label_smoothing)
+    labels, counts = _labels("cross_entropy", input, target, ignore_index, axis)
+    if weight is None and not label_smoothing and reduction in ("mean", "sum"):
+        return _cross_entropy(input, labels, counts, axis, reduction)
+    log_p = log_softmax(input, axis)
+    loss, weights = _nll(log_p, labels, counts, weight, axis)
     if not label_smoothing:
         return _reduce(loss, reduction, weights)
     per_class = -log_p if weight is None else -log_p * _along(weight, log_p, axis)
-    uniform = where(target.data != ignore_index, total(per_class, axis), 0)
+    uniform = where(counts, total(per_class, axis), 0)
     mixed = (1 - label_smoothing) * loss + (label_smoothing / input.shape[axis]) * uniform
     return _reduce(mixed, reduction, weights)
+
+
+@accelerated(by="cross_entropy")
+def _cross_entropy(input: Tensor, /, labels: Array, counts: Array, axis: int, reduction: str) -> Tensor:
+    """That of class indices, all of one weight; those that do not count are 0."""
+    loss, weights = _nll(log_softmax(input, axis), labels, counts, None, axis)
+    return _reduce(loss, reduction, weights)
 
 
 def nll_loss(
@@ -47,7 +58,7 @@ def nll_loss(
     """-w_t input[t] for log-probabilities (N, C, ...) and class indices t (N, ...); the mean is divided by Σ w_t."""
     (input,), (target,), (weight,) = (as_tensors("nll_loss", [x]) for x in (input, target, weight))
     axis = _class_axis("nll_loss", input, weight)
-    loss, weights = _nll("nll_loss", input, target, weight, ignore_index, axis)
+    loss, weights = _nll(input, *_labels("nll_loss", input, target, ignore_index, axis), weight, axis)
     return _reduce(loss, reduction, weights)
 
 
@@ -88,24 +99,27 @@ def _class_axis(op: str, input: Tensor, weight: Tensor | None) -> int:
     return axis
 
 
-def _nll(
-    op: str, log_p: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, axis: int
-) -> tuple[Tensor, Tensor]:
-    """-w_t log p_t for each target t, and the weights w_t: both 0 where the target is to be ignored."""
-    classes, wanted = log_p.shape[axis], log_p.shape[:axis] + log_p.shape[axis + 1 :]
+def _labels(op: str, scores: Tensor, target: Tensor, ignore_index: int, axis: int) -> tuple[Array, Array]:
+    """The target classes, and whether they count: 0 in the place of those that are to be ignored."""
+    classes, wanted = scores.shape[axis], scores.shape[:axis] + scores.shape[axis + 1 :]
     if target.dtype.kind not in "iu" or target.shape != wanted:
         raise ValueError(
-            f"{op}: scores of shape {log_p.shape} want integer classes of shape {wanted}, "
+            f"{op}: scores of shape {scores.shape} want integer classes of shape {wanted}, "
             f"got {target.dtype} of shape {target.shape}"
         )
     counts = target.data != ignore_index
     labels = np.where(counts, target.data, 0)
     if ((labels < 0) | (labels >= classes)).any():  # one question, for a GPU's answer takes a wait
         raise ValueError(f"{op}: targets must be classes 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
+    return labels, counts
+
+
+def _nll(log_p: Tensor, labels: Array, counts: Array, weight: Tensor | None, axis: int) -> tuple[Tensor, Tensor]:
+    """-w_t log p_t for each target t, and the weights w_t: both 0 where the target does not count."""
     weights = Tensor(counts.astype(log_p.dtype))
     if weight is not None:
         weights = weights * getitem(weight, labels)
-    picked = reshape(take_along_axis(log_p, np.expand_dims(labels, axis), axis), target.shape)
+    picked = reshape(take_along_axis(log_p, np.expand_dims(labels, axis), axis), labels.shape)
     return -where(counts, picked, 0) * weights, weights
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from minidl import kernels
 from minidl.autograd import note_write
-from minidl.ops import accelerated, as_tensors, mean, pad, reshape, sqrt
+from minidl.nn.functional.convolution import _conv2d, prepare_conv
+from minidl.ops import accelerated, as_tensors, mean, pad, relu, reshape, sqrt
 from minidl.tensor import Tensor
 
 
@@ -27,6 +28,25 @@ def batch_norm(
     In training, μ and σ² are those of the batch, and the running ones, if given, move towards them in place by
     `momentum`, the variance in its unbiased form. Otherwise the running ones are used.
     """
+    x, weight, bias, eps, moments, of_batch = prepare_norm(
+        x, running_mean, running_var, weight, bias, training, momentum, eps
+    )
+    if not training and any(isinstance(given, Tensor) and given.requires_grad for given in (running_mean, running_var)):
+        return _normalized(x, weight, bias, eps, (running_mean, running_var), of_batch)
+    return _batch_norm(x, weight, bias, eps, moments, of_batch)
+
+
+def prepare_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Any, ...]:
+    """The arguments of `batch_norm`, checked, as those of `_batch_norm`; the running statistics have moved."""
     x, running_mean, running_var, weight, bias = as_tensors("batch_norm", [x, running_mean, running_var, weight, bias])
     if x.ndim < 2:
         raise ValueError(f"batch_norm: expected x of shape (N, C, ...), got {x.shape}")
@@ -37,24 +57,73 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: without training=True it needs running_mean and running_var")
-        scale = 1 / sqrt(running_var + eps) if weight is None else weight / sqrt(running_var + eps)
-        shift = -running_mean * scale if bias is None else bias - running_mean * scale
-        return x * _wide(scale, x) + _wide(shift, x)
+        return x, weight, bias, eps, (running_mean.data, running_var.data), False
     n = x.numel() // max(x.shape[1], 1)
     if n <= 1:
         raise ValueError(f"batch_norm: a batch of shape {x.shape} has {n} values for each channel: training needs two")
-    mu, variance = moments = kernels.table(x.data).channel_moments(x.data)
+    if x.room is None:
+        mu, variance = kernels.table(x.data).channel_moments(x.data)
+    else:
+        mu, variance = x.room.moments(x.shape[1])
     for running, now in ((running_mean, mu), (running_var, variance * (n / (n - 1)))):
         if running is not None:
             running.data += (now - running.data) * momentum
             note_write(running)
-    return _batch_norm(x, weight, bias, eps, moments)
+    return x, weight, bias, eps, (mu, variance), True
 
 
 @accelerated(by="batch_norm")
-def _batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, /, eps: float, moments: Any) -> Tensor:
-    """`moments`, the mean and variance of each channel, are there for kernels, which need not compute them again."""
-    return _affine(_standardize(x, (0, *range(2, x.ndim)), eps), _wide(weight, x), _wide(bias, x))
+def _batch_norm(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, /, eps: float, moments: Any, of_batch: bool
+) -> Tensor:
+    return _normalized(x, weight, bias, eps, moments, of_batch)
+
+
+def _normalized(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, moments: Any, of_batch: bool
+) -> Tensor:
+    """`moments`: the mean and variance of each channel, which kernels need not compute again if they are `of_batch`."""
+    if of_batch:
+        standard = _standardize(x, (0, *range(2, x.ndim)), eps)
+    else:
+        mean, variance = (_wide(moment, x) for moment in moments)
+        standard = (x - mean) / sqrt(variance + eps)
+    return _affine(standard, _wide(weight, x), _wide(bias, x))
+
+
+def norm_relu(x: Tensor, *norm: Any) -> Tensor:
+    """relu(batch_norm(x, *norm)), in one kernel where there is one."""
+    return _norm_relu(*prepare_norm(x, *norm))
+
+
+@accelerated(by="norm_relu")
+def _norm_relu(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, /, eps: float, moments: Any, of_batch: bool
+) -> Tensor:
+    return relu(_batch_norm(x, weight, bias, eps, moments, of_batch))
+
+
+def norm_relu_conv2d(x: Tensor, norm: Sequence[Any], conv: Sequence[Any]) -> Tensor:
+    """conv2d(relu(batch_norm(x, *norm)), *conv), in one kernel where there is one: what is between is never stored."""
+    x, gamma, beta, *statistics = prepare_norm(x, *norm)
+    _, weight, bias, *geometry = prepare_conv(x, *conv)
+    return _norm_relu_conv2d(x, gamma, beta, weight, bias, *statistics, *geometry)
+
+
+@accelerated(by="norm_relu_conv2d", sums=True)
+def _norm_relu_conv2d(
+    x: Tensor,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    /,
+    eps: float,
+    moments: Any,
+    of_batch: bool,
+    *geometry: Any,
+) -> Tensor:
+    return _conv2d(_norm_relu(x, gamma, beta, eps, moments, of_batch), weight, bias, *geometry)
 
 
 def layer_norm(

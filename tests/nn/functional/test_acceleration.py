@@ -12,6 +12,7 @@ import minidl
 from minidl import kernels
 from minidl.backend import array_module, to_backend
 from minidl.nn import functional as F
+from minidl.nn.functional.normalization import norm_relu, norm_relu_conv2d
 from tests.kernels.windows import LAYOUTS, layouts
 
 dtypes = st.sampled_from(["float32", "float64"])
@@ -105,6 +106,111 @@ def test_batch_norm(backend, n, c, image, wanted, layout, dtype, seed):
     kernel_equals_composition(train, [arrays[0], arrays[1], None], backend, dtype, layout, seed, wanted)
 
 
+def statistics(training, c, dtype, backend):
+    """Running statistics, as batch_norm takes them: in training it goes without."""
+    if training:
+        return None, None
+    draw = np.random.default_rng(c).uniform
+    return tuple(minidl.Tensor(to_backend(draw(low, 1, c).astype(dtype), backend)) for low in (-1, 0.5))
+
+
+@given(small, st.integers(1, 5), st.lists(small, max_size=2), st.booleans(), choices, layouts, seeds)
+@example(3, 4, [2, 5], True, (True, True, True), "channel-major", 0)
+@example(3, 4, [2, 5], True, (False, True, False), "contiguous", 0)
+@example(3, 4, [], False, (True, False, True), "every other", 0)
+def test_norm_relu(backend, n, c, image, training, wanted, layout, seed):
+    assume(n * np.prod(image) > 2)
+    layout = "contiguous" if layout == "broadcast" else layout
+    draw = np.random.default_rng(seed).standard_normal
+    arrays = evenly_spaced(seed, n, c, *image), draw(c), draw(c)
+    running = statistics(training, c, "float64", backend)
+    for given_ones in itertools.product(*[(array, None) for array in arrays[1:]]):
+        kernel_equals_composition(
+            lambda x, *rest: norm_relu(x, *running, *rest, training, 0.1, 1e-5),
+            [arrays[0], *given_ones],
+            backend,
+            "float64",  # in which no rounding moves a number across the kink
+            layout,
+            seed,
+            wanted,
+        )
+
+
+@given(
+    small,
+    small,
+    small,
+    st.sampled_from([(1, 1), (3, 3), (2, 3), (5, 1)]),
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.integers(1, 2),
+    st.integers(1, 2),
+    st.sampled_from([True, True, True, False]),
+    st.sampled_from(["positive", "negative", "mixed", "with a zero", "none"]),
+    st.tuples(*[st.booleans()] * 5),
+    layouts,
+    seeds,
+)
+@example(2, 5, 3, (3, 3), (40, 30), 1, 1, True, "mixed", (True,) * 5, "channel-major", 0)
+@example(2, 3, 5, (3, 3), (40, 30), 1, 1, True, "positive", (True,) * 5, "channel-major", 0)
+@example(2, 3, 5, (1, 1), (40, 30), 1, 1, False, "mixed", (True,) * 5, "contiguous", 0)
+@example(9, 3, 5, (3, 3), (9, 9), 1, 2, True, "negative", (True,) * 5, "every other", 0)
+@example(9, 3, 2, (3, 3), (9, 9), 1, 1, True, "with a zero", (True,) * 5, "channel-major", 0)
+@example(9, 3, 2, (3, 3), (9, 9), 2, 1, True, "none", (True,) * 5, "channel-major", 0)
+@example(9, 3, 2, (3, 3), (9, 9), 1, 1, True, "positive", (True, False, False, False, False), "backwards", 0)
+@example(9, 3, 2, (3, 3), (9, 9), 1, 1, True, "positive", (False, False, False, True, True), "backwards", 0)
+def test_norm_relu_conv2d(backend, n, c, o, kernel, size, stride, dilation, training, gammas, wanted, layout, seed):
+    size = [max(s, d * (k - 1) + 1) for s, k, d in zip(size, kernel, (dilation, dilation), strict=True)]
+    assume(n * np.prod(size) > 2)
+    layout = "contiguous" if layout == "broadcast" else layout
+    draw = np.random.default_rng(seed).standard_normal
+    gamma = 0.5 + np.abs(draw(c))
+    gamma *= {"negative": -1, "mixed": np.sign(draw(c))}.get(gammas, 1)
+    gamma *= np.arange(c) > 0 if gammas == "with a zero" else 1
+    arrays = [
+        evenly_spaced(seed, n, c, *size),
+        None if gammas == "none" else gamma,
+        None if gammas == "none" else draw(c),
+        draw((o, c, *kernel)),
+        draw(o),
+    ]
+    running = statistics(training, c, "float64", backend)
+    padding = "same" if stride == 1 else 0
+    kernel_equals_composition(
+        lambda x, gamma, beta, *rest: norm_relu_conv2d(
+            x, (*running, gamma, beta, training, 0.1, 1e-5), (*rest, stride, padding, dilation, 1)
+        ),
+        arrays,
+        backend,
+        "float64",  # in which no rounding moves a number across the kink
+        layout,
+        seed,
+        wanted,
+    )
+
+
+@given(st.integers(1, 3), st.booleans(), layouts, seeds)
+@example(3, True, "channel-major", 0)
+@example(3, True, "contiguous", 0)
+def test_norm_relu_conv2d_adds_to_the_gradient_that_its_input_has(backend, others, joined, layout, seed):
+    layout = "contiguous" if layout == "broadcast" else layout
+    draw = np.random.default_rng(seed).standard_normal
+    arrays = [evenly_spaced(seed, 2, 3, 4, 5), 1 + draw(3), draw(3), draw((2, 3, 3, 3))]
+
+    def function(x, gamma, beta, weight):
+        z = x * 1.5  # whose gradient arrives from several sides
+        norm, conv = (None, None, gamma, beta, True, 0.1, 1e-5), (weight, None, 1, 1, 1, 1)
+        parts = [norm_relu_conv2d(z, norm, conv) for _ in range(others)]
+        if joined:
+            z = minidl.concatenate([z, parts[0]], axis=1)
+            scale = minidl.concatenate([gamma, gamma[:2]], axis=0)
+            norm = (None, None, scale, scale, True, 0.1, 1e-5)
+            wide = minidl.concatenate([weight, weight[:, :2]], axis=1)
+            parts.append(norm_relu_conv2d(z, norm, (wide, None, 1, 1, 1, 1)))
+        return minidl.concatenate([z, *parts], axis=1)
+
+    kernel_equals_composition(function, arrays, backend, "float64", layout, seed, (True,) * 4)
+
+
 @given(*settings, st.tuples(small, small), st.booleans(), layouts, dtypes, seeds)
 @example((3, 2), (2, 2), (1, 1), (1, 1), True, "channel-major", "float32", 0)
 def test_max_pool2d(backend, kernel, stride, padding, dilation, ceil_mode, layout, dtype, seed):
@@ -171,4 +277,4 @@ def test_every_accelerated_op_is_tested_here():
     from minidl.nn.functional import convolution, normalization, pooling
 
     source = "".join(inspect.getsource(module) for module in (convolution, normalization, pooling))
-    assert source.count("@accelerated(") == 4
+    assert source.count("@accelerated(") == 6

@@ -1,0 +1,82 @@
+"""Convolution, tile by tile on all threads, in the way that suits its kernel; see `product` for the ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl.kernels.common.convolution import Convolution, Geometry, Gradients, Pair
+from minidl.kernels.common.layout import feature_map
+from minidl.kernels.numpy import columns
+from minidl.kernels.numpy.constant import constant
+from minidl.kernels.numpy.parallel import parallel
+from minidl.kernels.numpy.plane import Tile, planes
+from minidl.kernels.numpy.product import Pointwise, Shifted
+
+_general = Convolution(columns, budget=1 << 18, each=parallel)  # 1 MB of float32: a core's own cache
+
+
+def conv2d(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    stride: Pair,
+    padding: tuple[Pair, Pair],
+    dilation: Pair,
+    groups: int,
+) -> tuple[np.ndarray, Callable[[np.ndarray, Sequence[bool]], Gradients]]:
+    """y (N, O, P, Q), channel-major, and its pullback; the arguments are those of `minidl.nn.functional.conv2d`."""
+    way = product_for(x, weight, Geometry(weight.shape[2:], stride, padding, dilation), groups)
+    if way is None:
+        return _general(x, weight, bias, stride, padding, dilation, groups)
+    n, _, h, w = x.shape
+    source = planes(x)
+    y = np.empty((len(weight), n, h * w), x.dtype)
+    tiles = way.tiles(n)
+
+    def forward(tile: Tile) -> None:
+        halo = way.halo(tile)
+        way.forward(source[:, tile.images, halo], halo, tile, y)
+        if bias is not None:
+            np.add(tile.of(y), bias[:, None, None], out=tile.of(y))
+
+    parallel(forward, tiles)
+
+    def pull(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
+        upstream = planes(g)
+        dx = np.empty_like(source, order="C") if wanted[0] else None
+
+        def backward(tile: Tile) -> np.ndarray | None:
+            matrix = None if dx is None else tile.matrix(dx)
+            return way.backward(tile.of(source) if wanted[1] else None, upstream, tile, matrix)
+
+        parts = parallel(backward, tiles) if wanted[0] or wanted[1] else []
+        dbias = None
+        if bias is not None and wanted[2]:
+            dbias = upstream.reshape(len(weight), -1) @ constant(1, (upstream[0].size,), g.dtype)
+        return (
+            None if dx is None else feature_map(dx, x.shape),
+            way.gradient(total(parts)) if wanted[1] else None,
+            dbias,
+        )
+
+    return feature_map(y, (n, len(weight), h, w)), pull
+
+
+def product_for(x: np.ndarray, weight: np.ndarray, geometry: Geometry, groups: int) -> Pointwise | Shifted | None:
+    """The way to convolve as one product, if there is one: at stride 1, when the image keeps its size."""
+    size = (x.shape[2], x.shape[3])
+    if groups > 1 or x.size == 0 or geometry.stride != (1, 1) or geometry.positions(size) != size:
+        return None
+    return Pointwise(weight, size) if geometry.is_pointwise else Shifted(weight, size, geometry)
+
+
+def total(parts: Sequence[Any]) -> np.ndarray:
+    """The sum of what the tiles contributed, in their order and in the memory of the first."""
+    first: np.ndarray
+    first, *rest = parts
+    for part in rest:
+        np.add(first, part, out=first)
+    return first

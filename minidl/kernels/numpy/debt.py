@@ -1,0 +1,48 @@
+"""What a gradient still lacks: a constant and a multiple of x for each channel, to be subtracted once for all.
+
+The backward pass of batch normalisation ends in dx = s·d - α - β·x, with two numbers for each channel. Where many
+layers normalise the same channels, as in a dense block, their α and β add up, and the pass over memory that
+subtracts them is made once, when the gradient is needed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minidl.kernels.common.layout import feature_map, rows, tiles
+from minidl.kernels.numpy.normalization import ROWS
+from minidl.kernels.numpy.parallel import parallel, scratch
+
+
+class Debt(NamedTuple):
+    """α and β (C), and the x (N, C, ...) that they are about."""
+
+    x: np.ndarray
+    constant: np.ndarray
+    slope: np.ndarray
+
+    def plus(self, other: Debt | None) -> Debt:
+        """This one and another on the same gradient."""
+        if other is None:
+            return self
+        return Debt(self.x, self.constant + other.constant, self.slope + other.slope)
+
+    def of(self, channels: slice) -> Debt:
+        """The debt on some of the channels."""
+        return Debt(self.x[:, channels], self.constant[channels], self.slope[channels])
+
+    def settle(self, g: np.ndarray, in_place: bool) -> np.ndarray:
+        """g - α - β·x."""
+        matrix, upstream = rows(self.x), rows(g)
+        settled = upstream if in_place and np.may_share_memory(upstream, g) else np.empty_like(upstream)
+
+        def subtract(part: slice) -> None:
+            due = scratch("due", matrix[part].shape, g.dtype)
+            np.multiply(matrix[part], self.slope[part, None], out=due)
+            np.add(due, self.constant[part, None], out=due)
+            np.subtract(upstream[part], due, out=settled[part])
+
+        parallel(subtract, tiles(matrix.shape[0], matrix.shape[1], ROWS))
+        return feature_map(settled, g.shape)
