@@ -18,7 +18,7 @@ import numpy as np
 from minidl.kernels.common.convolution import Geometry, Pair
 from minidl.kernels.common.layout import feature_map
 from minidl.kernels.numpy.constant import constant
-from minidl.kernels.numpy.convolution import product_for, total
+from minidl.kernels.numpy.convolution import channel_sums, product_for, total
 from minidl.kernels.numpy.debt import Debt
 from minidl.kernels.numpy.normalization import Moments, affine
 from minidl.kernels.numpy.parallel import parallel, scratch
@@ -113,9 +113,7 @@ def norm_relu_conv2d(
         if of_batch:
             slope = root * root * deviation / count
             debt = Debt(x, (sum_d if sign is None else sum_d * sign) / count - slope * mean, slope)
-        dbias = None
-        if bias is not None and wanted[4]:
-            dbias = upstream.reshape(len(weight), -1) @ constant(1, (upstream[0].size,), g.dtype)
+        dbias = channel_sums(g) if bias is not None and wanted[4] else None
         if into is not None and not np.may_share_memory(dx, into):
             into[...] = feature_map(dx, x.shape)
         dgamma, dbeta = root * deviation / scale, sum_d / fold

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels.common.convolution import Convolution, Geometry, Gradients, Pair
-from minidl.kernels.common.layout import feature_map
+from minidl.kernels.common.layout import feature_map, rows
 from minidl.kernels.numpy import columns
 from minidl.kernels.numpy.constant import constant
 from minidl.kernels.numpy.parallel import parallel
 from minidl.kernels.numpy.plane import Tile, planes
 from minidl.kernels.numpy.product import Pointwise, Shifted
+from minidl.kernels.numpy.strided import conv2d_by_phases, has_phases
+
+Pull = Callable[[np.ndarray, Sequence[bool]], Gradients]
 
 _general = Convolution(columns, budget=1 << 18, each=parallel)  # 1 MB of float32: a core's own cache
 
@@ -26,10 +29,13 @@ def conv2d(
     padding: tuple[Pair, Pair],
     dilation: Pair,
     groups: int,
-) -> tuple[np.ndarray, Callable[[np.ndarray, Sequence[bool]], Gradients]]:
+) -> tuple[np.ndarray, Pull]:
     """y (N, O, P, Q), channel-major, and its pullback; the arguments are those of `minidl.nn.functional.conv2d`."""
-    way = product_for(x, weight, Geometry(weight.shape[2:], stride, padding, dilation), groups)
+    geometry = Geometry(weight.shape[2:], stride, padding, dilation)
+    way = product_for(x, weight, geometry, groups)
     if way is None:
+        if stride != (1, 1) and has_phases(x, geometry, groups) and x.size:
+            return with_bias(conv2d_by_phases(conv2d, x, weight, geometry), bias)
         return _general(x, weight, bias, stride, padding, dilation, groups)
     n, _, h, w = x.shape
     source = planes(x)
@@ -53,16 +59,33 @@ def conv2d(
             return way.backward(tile.of(source) if wanted[1] else None, upstream, tile, matrix)
 
         parts = parallel(backward, tiles) if wanted[0] or wanted[1] else []
-        dbias = None
-        if bias is not None and wanted[2]:
-            dbias = upstream.reshape(len(weight), -1) @ constant(1, (upstream[0].size,), g.dtype)
         return (
             None if dx is None else feature_map(dx, x.shape),
             way.gradient(total(parts)) if wanted[1] else None,
-            dbias,
+            channel_sums(g) if bias is not None and wanted[2] else None,
         )
 
     return feature_map(y, (n, len(weight), h, w)), pull
+
+
+def with_bias(result: tuple[np.ndarray, Pull], bias: np.ndarray | None) -> tuple[np.ndarray, Pull]:
+    """The result of a convolution without a bias, and its pullback, with one."""
+    y, pull = result
+    if bias is None:
+        return result
+    y += bias[:, None, None]
+
+    def pull_all(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
+        dx, dweight, _ = pull(g, wanted)
+        return dx, dweight, channel_sums(g) if wanted[2] else None
+
+    return y, pull_all
+
+
+def channel_sums(g: np.ndarray) -> np.ndarray:
+    """The sum of each channel of g (N, C, ...)."""
+    matrix = rows(g)
+    return matrix @ constant(1, matrix.shape[1:], g.dtype)
 
 
 def product_for(x: np.ndarray, weight: np.ndarray, geometry: Geometry, groups: int) -> Pointwise | Shifted | None:

@@ -75,6 +75,10 @@ settings = st.tuples(small, small), st.tuples(small, small), st.tuples(st.intege
 @example(2, 1, 7, 2, (3, 3), (1, 1), (1, 1), (1, 1), (True, False, False), "contiguous", "float64", 0)
 @example(2, 1, 7, 2, (3, 3), (1, 1), (1, 1), (1, 1), (False, True, False), "contiguous", "float64", 0)
 @example(2, 1, 7, 2, (3, 3), (1, 1), (1, 1), (1, 1), (False, False, True), "broadcast", "float64", 0)
+@example(2, 1, 3, 4, (3, 3), (2, 2), (1, 1), (1, 1), (True, True, True), "channel-major", "float64", 0)
+@example(2, 1, 3, 4, (1, 1), (2, 2), (0, 0), (1, 1), (True, True, True), "contiguous", "float64", 0)
+@example(2, 1, 3, 4, (3, 2), (3, 2), (1, 0), (1, 1), (True, False, False), "every other", "float32", 0)
+@example(2, 1, 3, 4, (3, 3), (2, 3), (1, 2), (1, 1), (False, True, False), "backwards", "float64", 0)
 @example(1, 3, 2, 3, (3, 2), (1, 1), (0, 0), (2, 3), (True, True, True), "backwards", "float64", 0)
 @example(2, 1, 2, 7, (2, 3), (1, 1), (2, 2), (1, 1), (True, True, True), "columns first", "float64", 0)
 def test_conv2d(backend, n, groups, c, o, kernel, stride, padding, dilation, wanted, layout, dtype, seed):
