@@ -30,6 +30,7 @@ class Entry:
     channels: int = 3  # which those have
     settings: Mapping[str, Any] = field(default_factory=dict)
     rouse: Callable[[nn.Module], Any] | None = None  # done to it before it learns images by heart
+    lr: float = 1e-3  # of Adam, which learns them
     quick: bool = False  # compared in every run of the tests; else only by `python -m benchmarks.zoo`
 
     @property

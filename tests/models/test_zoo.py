@@ -130,7 +130,7 @@ def overfit(entry, steps=60):
     rng = np.random.default_rng(0)
     x = minidl.tensor(rng.standard_normal((16, 3, *entry.size)).astype(np.float32))
     labels = minidl.tensor(np.arange(16) % 4)
-    optimizer, correct = Adam(model.parameters(), lr=1e-3), 0.0
+    optimizer, correct = Adam(model.parameters(), lr=entry.lr), 0.0
     for _ in range(steps):
         optimizer.zero_grad()
         ys = as_list(model(x))
