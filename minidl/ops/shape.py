@@ -136,7 +136,13 @@ def take_along_axis(x: Tensor, indices: Any, axis: int) -> Tensor:
         raise ValueError(f"take_along_axis: x has {x.ndim} axes, so must the indices: their shape is {indices.shape}")
     grid = [np.arange(n).reshape([-1 if i == j else 1 for j in range(x.ndim)]) for i, n in enumerate(x.shape)]
     grid[axis] = indices
-    return getitem(x, tuple(grid))
+    return _take_along_axis(x, _plain(x, tuple(grid)))
+
+
+@primitive
+def _take_along_axis(x, /, grid):
+    shape = x.shape
+    return x.data[grid], lambda g: _put(g, grid, shape)
 
 
 def _parts(index: Any) -> tuple[Any, ...]:

@@ -7,21 +7,20 @@ j pixels apart, into
 
 What lies between layers is read from the graph that autograd records. Where paths meet (sums, concatenations, gates)
 the largest field counts. An op that leaves one element of an axis has seen all of the image. One that merely shrinks an
-axis is taken for windows side by side, an index such as x[:, :, ::2, ::2] for one that looks at single elements.
+axis is taken for windows side by side, an index such as x[:, :, ::2, ::2] for one that looks at single elements. Where
+n parts of one map, each shrunk to an element, are put in a row, as adaptive pooling does it, each has seen its n-th.
 Borders are ignored: a field may be larger than the image.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from minidl.autograd import Node
 from minidl.nn import (
-    AdaptiveAvgPool2d,
-    AdaptiveMaxPool2d,
     AvgPool2d,
     Conv2d,
     ConvTranspose2d,
@@ -43,6 +42,12 @@ class Axis(NamedTuple):
     def windows(self, kernel: Fraction | int, stride: Fraction | int, length: int) -> Axis:
         """Behind windows that span so many elements, at such steps."""
         return Axis(self.field + (kernel - 1) * self.jump, self.jump * stride, length)
+
+    def cells(self, number: int, pixels: int) -> Axis:
+        """Behind a grid laid over it, of so many cells."""
+        if number == 1 < self.length:
+            return self.whole(pixels)
+        return self.windows(-(-self.length // number), Fraction(self.length, number), number)
 
     def whole(self, pixels: int) -> Axis:
         """Behind what has seen all elements, and with them all pixels."""
@@ -83,7 +88,8 @@ class Fields:
 
     def of(self, x: Tensor) -> View | None:
         """The view of a tensor, by the graph up to tensors of known view; None if the input is not behind it."""
-        found, unknown, stack = {}, set(), [x.node]
+        found: dict[Node | None, View] = {}
+        unknown, stack = set(), [x.node]
         while stack:
             node = stack.pop()
             if node in self.views:
@@ -93,9 +99,23 @@ class Fields:
                 stack += node.parents
         for node in sorted(unknown, key=lambda node: node.number):
             sources = [(parent, found[parent]) for parent in node.parents if parent is not None and parent in found]
-            if sources:
+            view = self._in_a_row(node, found) if node.name == "concatenate" else None
+            if view is not None:
+                found[node] = view
+            elif sources:
                 found[node] = self._through(node, sources)
         return found.get(x.node)
+
+    def _in_a_row(self, node: Node, found: Mapping[Node | None, View]) -> View | None:
+        """The view behind parts cut from one map, each shrunk to an element of the axis along which they are joined."""
+        origin, *others = {_cut_from(parent) for parent in node.parents}
+        if others or origin not in found or len(node.shape) != 4:
+            return None
+        single = [all(part and part.shape[axis] == 1 for part in node.parents) for axis in (2, 3)]
+        axes = list(zip(found[origin], node.shape[2:], self.size, single, strict=True))
+        if not any(single) or any(axis.length != length for axis, length, _, shrunk in axes if not shrunk):
+            return None
+        return tuple(axis.cells(length, pixels) if shrunk else axis for axis, length, pixels, shrunk in axes)
 
     def _through(self, node: Node, sources: Sequence[tuple[Node, View]]) -> View:
         """The view behind an op, from those of what it took."""
@@ -111,6 +131,14 @@ class Fields:
         )
 
 
+def _cut_from(node: Node | None) -> Node | None:
+    """What an index took a part of, if only ops of one input lie between that part and this; else None."""
+    while node is not None and node.name != "getitem":
+        parents = [parent for parent in node.parents if parent is not None]
+        node = parents[0] if len(parents) == 1 else None
+    return None if node is None else node.parents[0]
+
+
 def _shrunk(axis: Axis, length: int, pixels: int, picked: bool) -> Axis:
     """An axis behind an op after which it has another length."""
     if length == 1 < axis.length and not picked:
@@ -121,8 +149,6 @@ def _shrunk(axis: Axis, length: int, pixels: int, picked: bool) -> Axis:
 
 def _windows(layer: Module, before: View, after: Sequence[int]) -> list[tuple[Any, Any, int]] | None:
     """(span, stride, number) of a layer's windows down and across; None if it is no layer with windows."""
-    if isinstance(layer, AdaptiveAvgPool2d | AdaptiveMaxPool2d):
-        return [(-(-axis.length // n), Fraction(axis.length, n), n) for axis, n in zip(before, after, strict=True)]
     if not isinstance(layer, Conv2d | ConvTranspose2d | MaxPool2d | AvgPool2d):
         return None
     name = type(layer).__name__

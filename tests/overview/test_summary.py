@@ -241,6 +241,50 @@ def test_adaptive_pooling_sees_the_cells_of_its_grid():
         assert summary(pooling(1), (1, 1, 14, 9)).rows[0].receptive_field == (14, 9)
 
 
+WAYS = {
+    "average": [nn.AdaptiveAvgPool2d, lambda grid: Functional(lambda x: F.adaptive_avg_pool2d(x, grid))],
+    "maximum": [nn.AdaptiveMaxPool2d, lambda grid: Functional(lambda x: F.adaptive_max_pool2d(x, grid))],
+}
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [way(1) for name in WAYS for way in WAYS[name]]
+    + [
+        nn.GlobalAvgPool2d(),
+        Functional(F.global_avg_pool2d),
+        Functional(lambda x: x.mean((2, 3), keepdims=True)),
+        Functional(lambda x: x.mean((2, 3)).reshape(1, 1, 1, 1)),
+        Functional(lambda x: x.mean(3).mean(2).reshape(1, 1, 1, 1)),
+        Functional(lambda x: x.max(3, keepdims=True).values.max(2, keepdims=True).values),
+    ],
+)
+def test_however_a_map_is_summarised_all_of_the_image_is_seen(pool):
+    found = rows(nn.Sequential(same(1, 1, 3), pool, nn.Conv2d(1, 1, 2, padding=1)), 1, 1, 14, 12)
+    assert [found[name].receptive_field for name in "012"] == [(3, 3), (14, 12), (28, 24)]
+
+
+@pytest.mark.parametrize("way", [way for name in WAYS for way in WAYS[name]])
+@pytest.mark.parametrize(
+    ("grid", "sees", "next_sees"),
+    [((2, 7), (9, 4), (16, 6)), ((3, 4), (7, 6), (12, 10)), ((1, 3), (14, 7), (28, 12)), ((14, 2), (3, 9), (4, 16))],
+)
+def test_however_a_grid_is_laid_over_a_map_its_cells_are_seen(way, grid, sees, next_sees):
+    found = rows(nn.Sequential(same(1, 1, 3), way(grid), nn.Conv2d(1, 1, 2, padding=1)), 1, 1, 14, 14)
+    assert [found[name].receptive_field for name in "012"] == [(3, 3), sees, next_sees]
+
+
+def test_parts_that_are_joined_as_they_are_or_summarised_for_all_are_no_cells():
+    halves = Functional(lambda x: concatenate([x[:, :, :4], x[:, :, 4:]], axis=2))
+    assert summary(nn.Sequential(same(1, 1, 3), halves), (1, 1, 8, 8)).rows[0].receptive_field == (3, 3)
+    gates = Functional(lambda x: concatenate([x[:, i:].mean((2, 3), keepdims=True) * 1.0 for i in range(2)], axis=1))
+    assert summary(nn.Sequential(same(2, 2, 3), gates), (1, 2, 8, 6)).rows[0].receptive_field == (8, 6)
+    means = Functional(
+        lambda x: concatenate([x[:, i:].mean((2, 3), keepdims=True).broadcast_to(x.shape) for i in (0, 1)], 1)
+    )
+    assert summary(nn.Sequential(same(2, 2, 3), means), (1, 2, 8, 6)).rows[0].receptive_field == (8, 6)
+
+
 def test_a_gate_that_looks_at_the_whole_image_sees_all_of_it():
     gate = Functional(lambda x: x * x.mean((2, 3), keepdims=True))
     found = rows(nn.Sequential(same(3, 4, 3), gate, same(4, 4, 3)), 1, 3, 12, 10)

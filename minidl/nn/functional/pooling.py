@@ -104,16 +104,14 @@ def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> T
 
 
 def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
-    """The largest elements over a grid laid over x (N, C, H, W), with the cells of `adaptive_avg_pool2d`."""
+    """The largest elements over a grid laid over x (N, C, H, W), with the cells of `adaptive_avg_pool2d`.
+
+    Of equals the first one, row by row, gets the gradient: the first in each row, then the first of these.
+    """
     (x,) = as_tensors("adaptive_max_pool2d", [x])
     down, across = _grid("adaptive_max_pool2d", x, output_size)
-
-    def cell(top: int, bottom: int, left: int, right: int) -> Tensor:
-        part = x[:, :, top:bottom, left:right]
-        return largest(reshape(part, *x.shape[:2], (bottom - top) * (right - left)), axis=2).values
-
-    cells = [cell(*rows, *columns) for rows in down for columns in across]
-    return reshape(stack(cells, axis=2), *x.shape[:2], len(down), len(across))
+    columns = stack([largest(x[..., left:right], axis=3).values for left, right in across], axis=3)
+    return stack([largest(columns[:, :, top:bottom], axis=2).values for top, bottom in down], axis=2)
 
 
 def global_avg_pool2d(x: Tensor) -> Tensor:
