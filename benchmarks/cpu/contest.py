@@ -8,6 +8,7 @@ before each turn, and whether anything runs even then is measured: that is someb
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import statistics
@@ -36,6 +37,8 @@ class Contender:
     """A process that runs what it is asked to in a framework."""
 
     def __init__(self, name: str, threads: int):
+        if name.startswith("PyTorch") and importlib.util.find_spec("torch") is None:
+            raise SystemExit("PyTorch, to compare with, is not installed: pip install torch")
         variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         self.name = name
         self.process = subprocess.Popen(

@@ -29,10 +29,17 @@ def describe() -> dict[str, Cell]:
         "system": f"{platform.system()} {platform.machine()}",
         **config.versions,
         "BLAS": f"{blas.name} {blas.version}, {blas.kernels or 'unknown'} kernels" if blas else None,
-        "PyTorch": importlib.metadata.version("torch"),
+        "PyTorch": _pytorch(),
         "day": datetime.date.today().isoformat(),
         "load at the start": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
+
+
+def _pytorch() -> Cell:
+    try:
+        return importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _memory() -> Cell:

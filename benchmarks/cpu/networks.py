@@ -5,8 +5,9 @@ Nothing is imported before it is asked for: a process that runs the one framewor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 
 class Network(NamedTuple):
@@ -18,10 +19,10 @@ class Network(NamedTuple):
     name: str
     batch: int
     image: int
-    ours: Callable[[], Any]
-    twin: Callable[[], Any]
     faster_layout: float  # the target against NCHW or channels_last, whichever is faster
     nchw: float  # the target against PyTorch's default
+    ours: Callable[[], Any]
+    twin: Callable[[], Any]
     channels: int = 3
     classes: int = 10
 
@@ -37,13 +38,13 @@ def _zoo(name: str, **settings: Any) -> Callable[[], Any]:
     return build
 
 
-def _twin(module: str, name: str, **settings: Any) -> Callable[[], Any]:
-    """The function of this name in a module of twins."""
+def _twin(name: str, **settings: Any) -> Callable[[], Any]:
+    """One of our twins."""
 
     def build() -> Any:
-        import importlib
+        from benchmarks.cpu import twins
 
-        return getattr(importlib.import_module(f"tests.models.{module}_twin"), name)(**settings)
+        return getattr(twins, name)(**settings)
 
     return build
 
@@ -58,35 +59,12 @@ def _resnet18() -> Any:
     return model
 
 
-def _resnet18_twin() -> Any:
-    from torch import nn
-
-    model = _twin("resnet", "resnet18", num_classes=10)()
-    model.conv1, model.large = nn.Conv2d(3, 64, 3, padding=1, bias=False), False
-    return model
-
-
 def _se_resnet20() -> Any:
     """ResNet-20, gated as section 3.3 of SENet's paper does it."""
-    from minidl.models.resnet import ResNet, layers_of_depth
+    from minidl.models.resnet import ResNet
     from minidl.models.senet import SEBasicBlock
 
-    layers = layers_of_depth("_se_resnet20", 20)
-    return ResNet(SEBasicBlock, layers, num_classes=10, large_images=False, shortcut="A")
-
-
-def _se_resnet20_twin() -> Any:
-    from tests.models import resnet_twin, senet_twin
-
-    class Unit(resnet_twin.Unit):  # type: ignore[misc]
-        def __init__(self, rows: Any, option: str):
-            super().__init__(rows, option)
-            self.se_module = senet_twin.Gate(self.outputs)
-
-        def branch(self, x: Any) -> Any:
-            return self.se_module(super().branch(x))
-
-    return resnet_twin.Twin(resnet_twin.basic, [3] * 3, 10, 3, 16, large=False, option="A", unit=Unit)
+    return ResNet(SEBasicBlock, [3] * 3, num_classes=10, large_images=False, shortcut="A")
 
 
 def _mobilenet() -> Any:
@@ -96,60 +74,44 @@ def _mobilenet() -> Any:
     return model
 
 
-def _mobilenet_twin() -> Any:
-    model = _twin("mobilenet_v1", "mobilenet_v1", num_classes=10)()
-    model.features[0][0].stride = (1, 1)
-    return model
+class Sides(TypedDict):
+    """How a network is built in minidl and in PyTorch."""
+
+    ours: Callable[[], Any]
+    twin: Callable[[], Any]
 
 
-def _efficientnet_twin() -> Any:
-    model = _twin("efficientnet", "efficientnet_b0")()
-    model.classifier[0].p = 0.0
-    return model
+def _same(function: str, **settings: Any) -> Sides:
+    """A network that is made by functions of the same name, with the same settings, on both sides."""
+    return {"ours": _zoo(function, **settings), "twin": _twin(function, **settings)}
 
 
-def _densenet(name: str, faster_layout: float, nchw: float, **settings: Any) -> Network:
-    build, twin = _zoo("densenet_cifar", **settings), _twin("densenet", "densenet_cifar", **settings)
-    return Network(name, 64, 32, build, twin, faster_layout, nchw)
-
-
+DENSENET_40 = _same("densenet_cifar", depth=40, growth_rate=12, bottleneck=False, compression=1.0)
+VGG: Sides = {"ours": _zoo("vgg11_bn", num_classes=10, dropout=0.0), "twin": _twin("vgg11_bn", num_classes=10)}
+EFFICIENTNET: Sides = {
+    "ours": _zoo("efficientnet_b0", dropout=0.0, stochastic_depth_prob=0.0),
+    "twin": _twin("efficientnet_b0"),
+}
 NETWORKS = [
-    _densenet("DenseNet-BC-100", 0.9, 0.75, depth=100, growth_rate=12),
-    _densenet("DenseNet-40", 1.0, 0.8, depth=40, growth_rate=12, bottleneck=False, compression=1.0),
-    Network("DenseNet-121", 8, 224, _zoo("densenet121"), _twin("densenet", "densenet121"), 1.0, 0.8, classes=1000),
-    Network("ResNet-20", 128, 32, _zoo("resnet_cifar", depth=20), _twin("resnet", "resnet_cifar", depth=20), 1.5, 1.0),
-    Network("ResNet-18", 32, 32, _resnet18, _resnet18_twin, 1.5, 1.0),
-    Network(
-        "VGG-11-bn",
-        32,
-        32,
-        _zoo("vgg11_bn", num_classes=10, dropout=0.0),
-        _twin("vgg", "vgg11_bn", num_classes=10),
-        1.5,
-        1.0,
-    ),
-    Network("SE-ResNet-20", 128, 32, _se_resnet20, _se_resnet20_twin, 1.5, 1.0),
-    Network("MobileNet v1", 64, 32, _mobilenet, _mobilenet_twin, 2.5, 1.5),
-    Network(
-        "EfficientNet-B0",
-        8,
-        128,
-        _zoo("efficientnet_b0", dropout=0.0, stochastic_depth_prob=0.0),
-        _efficientnet_twin,
-        2.5,
-        1.5,
-        classes=1000,
-    ),
-    Network("LeNet-5", 64, 32, _zoo("lenet"), _twin("lenet", "lenet"), 1.5, 1.5, channels=1),
+    Network("DenseNet-BC-100", 64, 32, 0.9, 0.75, **_same("densenet_cifar", depth=100, growth_rate=12)),
+    Network("DenseNet-40", 64, 32, 1.0, 0.8, **DENSENET_40),
+    Network("DenseNet-121", 8, 224, 1.0, 0.8, **_same("densenet121"), classes=1000),
+    Network("ResNet-20", 128, 32, 1.5, 1.0, **_same("resnet_cifar", depth=20)),
+    Network("ResNet-18", 32, 32, 1.5, 1.0, ours=_resnet18, twin=_twin("resnet18")),
+    Network("VGG-11-bn", 32, 32, 1.5, 1.0, **VGG),
+    Network("SE-ResNet-20", 128, 32, 1.5, 1.0, ours=_se_resnet20, twin=_twin("se_resnet20")),
+    Network("MobileNet v1", 64, 32, 2.5, 1.5, ours=_mobilenet, twin=_twin("mobilenet_v1")),
+    Network("EfficientNet-B0", 8, 128, 2.5, 1.5, **EFFICIENTNET, classes=1000),
+    Network("LeNet-5", 64, 32, 1.5, 1.5, **_same("lenet"), channels=1),
 ]
 
 
-def _of_depth(name: str, depth: int) -> Network:
-    """A network of another depth than that of the comparison, which has no targets."""
-    settings = {"depth": depth, "growth_rate": 12} if name == "DenseNet-BC" else {"depth": depth}
-    module, function = ("densenet", "densenet_cifar") if name == "DenseNet-BC" else ("resnet", "resnet_cifar")
-    build, twin = _zoo(function, **settings), _twin(module, function, **settings)
-    return Network(f"{name}-{depth}", 64, 32, build, twin, float("inf"), float("inf"))
+def _of_depth(family: str, depth: int) -> Network:
+    """A network of any depth, which has no targets."""
+    kinds: dict[str, tuple[str, dict[str, int]]]
+    kinds = {"DenseNet-BC": ("densenet_cifar", {"growth_rate": 12}), "ResNet": ("resnet_cifar", {})}
+    function, settings = kinds[family]
+    return Network(f"{family}-{depth}", 64, 32, math.inf, math.inf, **_same(function, depth=depth, **settings))
 
 
 DEPTHS = {"DenseNet-BC": (22, 40, 58, 100), "ResNet": (8, 20, 32, 56)}

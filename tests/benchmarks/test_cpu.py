@@ -268,6 +268,12 @@ def test_a_contender_that_dies_is_named():
         contender.ask("load", "no such network", None)
 
 
+def test_without_pytorch_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setattr(contest.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="pip install torch"):
+        contest.Contender("PyTorch NCHW", 1)
+
+
 def test_a_machine_is_described_without_its_name():
     text = json.dumps(machine.describe())
     assert "NumPy" in text
@@ -277,7 +283,7 @@ def test_a_machine_is_described_without_its_name():
 
 def test_a_rehearsal_of_the_comparison_keeps_what_it_found(tmp_path, capfd):
     pytest.importorskip("torch")
-    compare.main(["--quick", "--networks", "LeNet-5", "--json", str(tmp_path / "record.json")])
+    compare.main(["--quick", "--threads", "1", "--networks", "LeNet-5", "--json", str(tmp_path / "record.json")])
     record = Record.load(tmp_path / "record.json")
     assert [(row.network, row.task) for row in record.rows] == [
         ("LeNet-5", task) for task in ("step", *["inference"] * 2)
