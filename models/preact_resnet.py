@@ -72,7 +72,7 @@ class PreActBlock(ResidualBlock):
             self.downsample = convolution(channels, out_channels, 1, stride)
 
     def residual(self, x: Tensor) -> Tensor:
-        return self.branch(x if self.shared else self.before(x))
+        return nn.chain(x, *([] if self.shared else self.before), *self.branch)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.shared:

@@ -57,8 +57,7 @@ class BasicBlock(ResidualBlock):
         super().__init__(channels, width, stride, **settings)
 
     def residual(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
-        return self.bn2(self.conv2(x))
+        return nn.chain(x, self.conv1, self.bn1, F.relu, self.conv2, self.bn2)
 
 
 class Bottleneck(ResidualBlock):
@@ -79,9 +78,7 @@ class Bottleneck(ResidualBlock):
         super().__init__(channels, width, stride, **settings)
 
     def residual(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = F.relu(self.bn2(self.conv2(x)))
-        return self.bn3(self.conv3(x))
+        return nn.chain(x, self.conv1, self.bn1, F.relu, self.conv2, self.bn2, F.relu, self.conv3, self.bn3)
 
 
 class ZeroPadding(nn.Module):

@@ -15,6 +15,7 @@ from minidl.nn.activation import (
     Softplus,
     Tanh,
 )
+from minidl.nn.chain import chain
 from minidl.nn.container import ModuleDict, ModuleList, Sequential
 from minidl.nn.convolution import Conv2d, ConvTranspose2d, Fold, Unfold
 from minidl.nn.dropout import Dropout, Dropout2d, DropPath
@@ -67,6 +68,7 @@ __all__ = [
     "Softplus",
     "Tanh",
     "Unfold",
+    "chain",
     "functional",
     "init",
     "utils",

@@ -11,6 +11,7 @@ import numpy as np
 
 from minidl.autograd import note_write
 from minidl.backend import is_cupy, name_of, to_backend
+from minidl.profiler import record_function
 from minidl.tensor import Tensor
 
 Group = dict[str, Any]
@@ -77,16 +78,19 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that has a gradient."""
-        positions = itertools.count()
-        for group in self.param_groups:
-            settings = {key: _plain(group[key]) for key in self.defaults}
-            for p, position in zip(group["params"], positions, strict=False):
-                if p.grad is not None:
-                    state = self.state[position]
-                    for key, value in state.items():
-                        state[key] = _like(p.data, value)
-                    self.update(p.data, _like(p.data, p.grad.data), state, **settings)
-                    note_write(p)
+        with record_function(f"{type(self).__name__}.step"):
+            positions = itertools.count()
+            for group in self.param_groups:
+                settings = {key: _plain(group[key]) for key in self.defaults}
+                for p, position in zip(group["params"], positions, strict=False):
+                    if p.grad is not None:
+                        self._move(p, self.state[position], settings)
+
+    def _move(self, p: Tensor, state: dict[str, Any], settings: dict[str, Any]) -> None:
+        for key, value in state.items():
+            state[key] = _like(p.data, value)
+        self.update(p.data, _like(p.data, p.grad.data), state, **settings)  # type: ignore[union-attr]
+        note_write(p)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or make them zeros: then `step` still moves what has momentum or decays."""

@@ -3,6 +3,8 @@
 from minidl.kernels.numpy.chain import norm_relu_conv2d
 from minidl.kernels.numpy.columns import col2im, im2col
 from minidl.kernels.numpy.convolution import conv2d
+from minidl.kernels.numpy.elementwise import hardswish, relu, sigmoid, silu
+from minidl.kernels.numpy.loss import cross_entropy
 from minidl.kernels.numpy.normalization import batch_norm, channel_moments, norm_relu
 from minidl.kernels.numpy.pooling import max_pool2d, sum_pool2d
 from minidl.kernels.numpy.special import erf
@@ -12,10 +14,15 @@ __all__ = [
     "channel_moments",
     "col2im",
     "conv2d",
+    "cross_entropy",
     "erf",
+    "hardswish",
     "im2col",
     "max_pool2d",
     "norm_relu",
     "norm_relu_conv2d",
+    "relu",
+    "sigmoid",
+    "silu",
     "sum_pool2d",
 ]

@@ -22,7 +22,7 @@ from minidl.kernels.numpy.convolution import channel_sums, product_for, total
 from minidl.kernels.numpy.debt import Debt
 from minidl.kernels.numpy.normalization import Moments, affine
 from minidl.kernels.numpy.parallel import parallel, scratch
-from minidl.kernels.numpy.plane import Tile, planes
+from minidl.kernels.numpy.plane import Source, Tile, planes
 
 Pull = Callable[
     [np.ndarray, Sequence[bool], "np.ndarray | None"], tuple[tuple["np.ndarray | None", ...], "Debt | None"]
@@ -30,6 +30,26 @@ Pull = Callable[
 
 SMALLEST = 1e-12
 """The smallest |s| that the weights can take over without a loss."""
+
+
+class Rectified(Source):
+    """a' = max(± x + t/|s|, 0), with t/|s| and the signs, unless all are +, for each channel."""
+
+    def __init__(self, x: np.ndarray, sign: np.ndarray | None, offset: np.ndarray):
+        super().__init__(x)
+        self.sign, self.offset = sign, offset
+
+    def write(self, images: slice, pixels: slice, out: np.ndarray) -> None:
+        part = self.array[:, images, pixels]
+        if self.sign is not None:
+            part = np.multiply(part, self.sign[:, None, None], out=out)
+        np.add(part, self.offset[:, None, None], out=out)
+        np.maximum(out, constant(0, out.shape, out.dtype), out=out)
+
+    def matrix(self, tile: Tile) -> np.ndarray:
+        rectified = scratch("rectified", (self.channels, *tile.shape), self.dtype)
+        self.write(tile.images, tile.pixels, rectified)
+        return rectified.reshape(self.channels, -1)
 
 
 def norm_relu_conv2d(
@@ -54,30 +74,19 @@ def norm_relu_conv2d(
     mean, _ = moments
     root, scale, shift = affine(moments, gamma, beta, eps)
     fold = np.abs(scale)
-    if not fold.min(initial=1) > SMALLEST:
+    if groups > 1 or not fold.min(initial=1) > SMALLEST:
         return None
     way = product_for(x, weight * fold[:, None, None], Geometry(weight.shape[2:], stride, padding, dilation), groups)
     if way is None:
         return None
     n, c, h, w = x.shape
-    source = planes(x)
     sign = None if (scale > 0).all() else np.sign(scale)
-    offset = shift / fold
+    source = Rectified(planes(x), sign, shift / fold)
     y = np.empty((len(weight), n, h * w), x.dtype)
     tiles = way.tiles(n)
 
-    def rectified(tile: Tile, pixels: slice) -> np.ndarray:
-        """a' (C, n, pixels) for the images of a tile."""
-        part = source[:, tile.images, pixels]
-        a = scratch("rectified", part.shape, x.dtype)
-        if sign is not None:
-            part = np.multiply(part, sign[:, None, None], out=a)
-        np.add(part, offset[:, None, None], out=a)
-        return np.maximum(a, constant(0, a.shape, x.dtype), out=a)
-
     def forward(tile: Tile) -> None:
-        halo = way.halo(tile)
-        way.forward(rectified(tile, halo), halo, tile, y)
+        way.forward(source, tile, y)
         if bias is not None:
             np.add(tile.of(y), bias[:, None, None], out=tile.of(y))
 
@@ -86,17 +95,16 @@ def norm_relu_conv2d(
     def pull(
         g: np.ndarray, wanted: Sequence[bool], into: np.ndarray | None
     ) -> tuple[tuple[np.ndarray | None, ...], Debt | None]:
-        upstream = planes(g)
-        dx = np.empty_like(source, order="C") if into is None else planes(into)
+        upstream = Source(planes(g))
+        dx = np.empty((c, n, h * w), x.dtype) if into is None else planes(into)
 
         def backward(tile: Tile) -> tuple[Any, ...]:
-            a = rectified(tile, tile.pixels)
-            matrix = a.reshape(c, -1)
-            d = scratch("passed", matrix.shape, x.dtype)
+            a = source.matrix(tile)
+            d = scratch("passed", a.shape, x.dtype)
             dweight = way.backward(a, upstream, tile, d)
-            on = scratch("on", matrix.shape, np.bool_)
-            np.multiply(d, np.greater(matrix, constant(0, matrix.shape, x.dtype), out=on), out=d)
-            sums = d @ constant(1, d.shape[1:], x.dtype), np.vecdot(d, matrix)
+            on = np.greater(a, constant(0, a.shape, x.dtype), out=scratch("on", a.shape, np.bool_))
+            np.multiply(d, on, out=d)
+            sums = d @ constant(1, d.shape[1:], x.dtype), np.vecdot(d, a)
             if sign is not None:
                 np.multiply(d, sign[:, None], out=d)
             part = tile.of(dx)

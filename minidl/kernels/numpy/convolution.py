@@ -11,8 +11,9 @@ from minidl.kernels.common.convolution import Convolution, Geometry, Gradients, 
 from minidl.kernels.common.layout import feature_map, rows
 from minidl.kernels.numpy import columns
 from minidl.kernels.numpy.constant import constant
+from minidl.kernels.numpy.depthwise import depthwise
 from minidl.kernels.numpy.parallel import parallel
-from minidl.kernels.numpy.plane import Tile, planes
+from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import Pointwise, Shifted
 from minidl.kernels.numpy.strided import conv2d_by_phases, has_phases
 
@@ -33,30 +34,31 @@ def conv2d(
     """y (N, O, P, Q), channel-major, and its pullback; the arguments are those of `minidl.nn.functional.conv2d`."""
     geometry = Geometry(weight.shape[2:], stride, padding, dilation)
     way = product_for(x, weight, geometry, groups)
+    if way is None and x.size and groups == x.shape[1] == len(weight):
+        return with_bias(depthwise(x, weight, stride, padding, dilation), bias)
+    if way is None and x.size and has_phases(x, geometry, groups):
+        return with_bias(conv2d_by_phases(conv2d, x, weight, geometry), bias)
     if way is None:
-        if stride != (1, 1) and has_phases(x, geometry, groups) and x.size:
-            return with_bias(conv2d_by_phases(conv2d, x, weight, geometry), bias)
         return _general(x, weight, bias, stride, padding, dilation, groups)
     n, _, h, w = x.shape
-    source = planes(x)
+    source = Source(planes(x))
     y = np.empty((len(weight), n, h * w), x.dtype)
     tiles = way.tiles(n)
 
     def forward(tile: Tile) -> None:
-        halo = way.halo(tile)
-        way.forward(source[:, tile.images, halo], halo, tile, y)
+        way.forward(source, tile, y)
         if bias is not None:
             np.add(tile.of(y), bias[:, None, None], out=tile.of(y))
 
     parallel(forward, tiles)
 
     def pull(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
-        upstream = planes(g)
-        dx = np.empty_like(source, order="C") if wanted[0] else None
+        upstream = Source(planes(g))
+        dx = np.empty((x.shape[1], n, h * w), x.dtype) if wanted[0] else None
 
         def backward(tile: Tile) -> np.ndarray | None:
-            matrix = None if dx is None else tile.matrix(dx)
-            return way.backward(tile.of(source) if wanted[1] else None, upstream, tile, matrix)
+            seen, matrix = source.matrix(tile) if wanted[1] else None, None if dx is None else tile.matrix(dx)
+            return way.backward(seen, upstream, tile, matrix)
 
         parts = parallel(backward, tiles) if wanted[0] or wanted[1] else []
         return (
@@ -68,16 +70,15 @@ def conv2d(
     return feature_map(y, (n, len(weight), h, w)), pull
 
 
-def with_bias(result: tuple[np.ndarray, Pull], bias: np.ndarray | None) -> tuple[np.ndarray, Pull]:
+def with_bias(result: tuple[np.ndarray, Callable[..., Any]], bias: np.ndarray | None) -> tuple[np.ndarray, Pull]:
     """The result of a convolution without a bias, and its pullback, with one."""
     y, pull = result
-    if bias is None:
-        return result
-    y += bias[:, None, None]
+    if bias is not None:
+        y += bias[:, None, None]
 
     def pull_all(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
-        dx, dweight, _ = pull(g, wanted)
-        return dx, dweight, channel_sums(g) if wanted[2] else None
+        dx, dweight, *_ = pull(g, wanted)
+        return dx, dweight, channel_sums(g) if bias is not None and wanted[2] else None
 
     return y, pull_all
 

@@ -112,3 +112,12 @@ def _each_tile(step: Callable[..., None], x: np.ndarray, *others: np.ndarray) ->
     else:
         parallel(lambda part: step(*(array[part] for array in flat)), tiles(x.size, 1, TILE))
     return y
+
+
+def in_tiles(step: Callable[..., None], *arrays: np.ndarray) -> None:
+    """Let step(*arrays) work in place on arrays of one shape, piece by piece if they are large."""
+    size, length = arrays[0].size, len(arrays[0]) if arrays[0].ndim else 1
+    if size <= TILE:
+        step(*arrays)
+    else:
+        parallel(lambda part: step(*(array[part] for array in arrays)), tiles(length, size // length, TILE))

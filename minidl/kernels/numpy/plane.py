@@ -8,6 +8,7 @@ pixels, dx columns of them, and there, as beyond the plane, the padding's zeros 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +16,11 @@ import numpy as np
 from minidl.kernels.common.layout import rows
 from minidl.kernels.numpy.parallel import scratch
 
-POSITIONS = 512
+POSITIONS = 256
 """How many positions a tile has at least: fewer make products that are all overhead."""
 
-TILE = 1 << 18
-"""How many numbers a tile should have, its columns included: 1 MB of float32, a core's own cache."""
+TILE = 1 << 19
+"""How many numbers a tile should have, its columns included: 2 MB of float32."""
 
 TILES = 8
 """How many tiles there should be, so that no thread waits long for the last."""
@@ -36,6 +37,16 @@ class Tile(NamedTuple):
 
     images: slice
     pixels: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many images, and pixels of each."""
+        return self.images.stop - self.images.start, self.pixels.stop - self.pixels.start
+
+    @property
+    def positions(self) -> int:
+        """How many pixels in all."""
+        return math.prod(self.shape)
 
     def of(self, array: np.ndarray) -> np.ndarray:
         """Its part of some planes, (C, n, pixels)."""
@@ -59,55 +70,86 @@ def cut(n: int, size: tuple[int, int], numbers: int) -> list[Tile]:
     return [Tile(slice(i, i + 1), piece) for i in range(n) for piece in pieces]
 
 
+class Source:
+    """Planes (C, N, H·W) to read from. (Those of a chain are computed as they are read.)"""
+
+    def __init__(self, array: np.ndarray):
+        self.array, self.channels, self.dtype = array, len(array), array.dtype
+
+    def write(self, images: slice, pixels: slice, out: np.ndarray) -> None:
+        """A part of the planes, into `out` (C, n, pixels)."""
+        np.copyto(out, self.array[:, images, pixels])
+
+    def matrix(self, tile: Tile) -> np.ndarray:
+        """A tile with one row a channel."""
+        return tile.matrix(self.array)
+
+
 class Shifts:
     """The elements of a kernel as shifts (dy, dx) over planes of one size: pixel p sees pixel p + dy·W + dx."""
 
-    def __init__(self, downs: list[int], acrosses: list[int], size: tuple[int, int]):
+    def __init__(self, downs: range, acrosses: range, size: tuple[int, int]):
         self.downs, self.acrosses, self.size = downs, acrosses, size
         self.plane, self.width = math.prod(size), size[1]
-        self.offsets = [down * self.width + across for down in downs for across in acrosses]
+        self.margin = max(abs(down * self.width + across) for down in downs for across in acrosses)
 
     def reversed(self) -> Shifts:
         """The adjoint: p + shift sees p."""
-        return Shifts([-down for down in self.downs], [-across for across in self.acrosses], self.size)
+        downs, acrosses = (range(-r.start, -r.stop, -r.step) for r in (self.downs, self.acrosses))
+        return Shifts(downs, acrosses, self.size)
 
-    def halo(self, tile: Tile) -> slice:
-        """The pixels, in whole rows, that those of a tile see."""
-        first = tile.pixels.start + min(self.downs) * self.width
-        last = tile.pixels.stop + max(self.downs) * self.width
-        return slice(max(0, min(first, self.plane)), max(0, min(last, self.plane)))
+    def lay_out(self, source: Source, tile: Tile) -> np.ndarray:
+        """The tile's images in rows (C, margin + n·(pixels + margin)): what is around a tile stands in the margins."""
+        c, n, margin = source.channels, tile.images.stop - tile.images.start, self.margin
+        start, count = tile.pixels.start, tile.pixels.stop - tile.pixels.start
+        seen = slice(max(0, start - margin), min(self.plane, tile.pixels.stop + margin)) if n == 1 else tile.pixels
+        laid = scratch("laid out", (c, margin + n * (count + margin)), source.dtype)
+        images = laid[:, margin:].reshape(c, n, count + margin) if n > 1 else laid[:, None]
+        first = 0 if n > 1 else margin + seen.start - start
+        last = first + seen.stop - seen.start
+        if n > 1:
+            laid[:, :margin] = 0
+        elif first:
+            images[..., :first] = 0
+        if last < images.shape[2]:
+            images[..., last:] = 0
+        source.write(tile.images, seen, images[..., first:last])
+        return laid
 
-    def unfold(self, source: np.ndarray, origin: int, tile: Tile) -> np.ndarray:
-        """What a tile's pixels see, (I·J·C, positions); the source (C, n, pixels) begins with the pixel `origin`."""
-        c, n, length = source.shape
-        start, stop = tile.pixels.start, tile.pixels.stop
-        columns = scratch("columns", (len(self.offsets), c, n, stop - start), source.dtype)
-        for column, offset in zip(columns, self.offsets, strict=True):
-            first = min(max(start, origin - offset), stop)
-            last = max(min(stop, origin + length - offset), first)
-            column[..., first - start : last - start] = source[..., first + offset - origin : last + offset - origin]
-            column[..., : first - start] = 0
-            column[..., last - start :] = 0
-        lines = columns.reshape(len(self.downs), len(self.acrosses), c, n, -1, self.width)
-        for j, across in enumerate(self.acrosses):
-            lines[:, j, ..., _wrapped(across, self.width)] = 0
-        return columns.reshape(len(self.offsets) * c, -1)
+    def unfold(self, source: Source, tile: Tile) -> np.ndarray:
+        """What a tile's pixels see, (I·J·C, positions): one copy, and zeros where a step across left the row."""
+        laid = self.lay_out(source, tile)
+        shape = (len(self.downs), len(self.acrosses), len(laid), *tile.shape)
+        columns = scratch("columns", shape, laid.dtype)
+        np.copyto(columns, self._seen(laid, shape))
+        self._clear(columns, self.acrosses, 0)
+        return columns.reshape(-1, tile.positions)
 
-    def gather(self, products: np.ndarray, halo: slice, tile: Tile, out: np.ndarray) -> None:
-        """out (O, n, pixels) = the sum over the kernel of products (I·J, O, n, halo), each at what a pixel sees."""
-        lines = products.reshape(len(self.downs), len(self.acrosses), *products.shape[1:3], -1, self.width)
-        for j, across in enumerate(self.acrosses):
-            lines[:, j, ..., _wrapped(-across, self.width)] = 0
-        start, stop = tile.pixels.start, tile.pixels.stop
-        whole = next((k for k, shift in enumerate(self.offsets) if shift == 0), None)
-        out[...] = 0 if whole is None else products[whole, ..., start - halo.start : stop - halo.start]
-        for k, offset in enumerate(self.offsets):
-            first, last = max(start, halo.start - offset), min(stop, halo.stop - offset)
-            if k != whole and first < last:
-                part = out[..., first - start : last - start]
-                np.add(part, products[k, ..., first + offset - halo.start : last + offset - halo.start], out=part)
+    def gather(self, products: np.ndarray, tile: Tile, out: np.ndarray) -> None:
+        """out (O, n, pixels) = Σ over i, j of products (I, J, O, as laid out), each at what a pixel sees."""
+        n, count = tile.shape
+        if n > 1:
+            images = products[..., self.margin :].reshape(*products.shape[:3], n, count + self.margin)
+            self._clear(images, [-across for across in self.acrosses], 0)
+        else:
+            self._clear(products, [-across for across in self.acrosses], self.margin)
+        np.add.reduce(self._seen(products, (*products.shape[:3], n, count)), axis=(0, 1), out=out)
 
+    def _seen(self, laid: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """What each pixel sees, a view (I, J, C, n, pixels) of rows (C, as laid out), or of such for each i and j."""
+        rows, columns = laid.strides[:2] if laid.ndim == 4 else (0, 0)
+        strides = (
+            rows + self.downs.step * self.width * laid.itemsize,
+            columns + self.acrosses.step * laid.itemsize,
+            laid.strides[-2],
+            (shape[-1] + self.margin) * laid.itemsize,
+            laid.itemsize,
+        )
+        first = self.margin + self.downs.start * self.width + self.acrosses.start
+        return np.ndarray(shape, laid.dtype, laid, first * laid.itemsize, strides)
 
-def _wrapped(across: int, width: int) -> slice:
-    """The columns from which a step across leaves the row."""
-    return slice(max(0, width - across), width) if across > 0 else slice(0, min(-across, width))
+    def _clear(self, columns: np.ndarray, acrosses: Iterable[int], first: int) -> None:
+        """Zeros in columns (I, J, ..., pixels) where a step across leaves the row; a row begins with pixel `first`."""
+        for j, across in enumerate(acrosses):
+            for k in range(max(0, self.width - across), self.width) if across > 0 else range(min(-across, self.width)):
+                columns[:, j, ..., (first + k) % self.width :: self.width] = 0

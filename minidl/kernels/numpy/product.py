@@ -17,7 +17,7 @@ import numpy as np
 
 from minidl.kernels.common.convolution import Geometry
 from minidl.kernels.numpy.parallel import scratch
-from minidl.kernels.numpy.plane import Shifts, Tile, cut
+from minidl.kernels.numpy.plane import Shifts, Source, Tile, cut
 
 
 class Pointwise:
@@ -29,23 +29,19 @@ class Pointwise:
     def tiles(self, n: int) -> list[Tile]:
         return cut(n, self.size, sum(self.weight.shape))
 
-    def halo(self, tile: Tile) -> slice:
-        """The pixels that those of a tile see."""
-        return tile.pixels
+    def forward(self, x: Source, tile: Tile, y: np.ndarray) -> None:
+        """Write a tile of y, planes (O, N, H·W)."""
+        np.matmul(self.weight, x.matrix(tile), out=tile.matrix(y))
 
-    def forward(self, x: np.ndarray, halo: slice, tile: Tile, y: np.ndarray) -> None:
-        """Write this tile of y, planes (O, N, H·W), given x (C, n, halo)."""
-        np.matmul(self.weight, x.reshape(len(x), -1), out=tile.matrix(y))
-
-    def backward(self, x: np.ndarray | None, g: np.ndarray, tile: Tile, dx: np.ndarray | None) -> np.ndarray | None:
-        """Write dx (C, positions), and return what this tile adds to dW', given x (C, n, pixels) and g's planes."""
-        upstream = tile.matrix(g)
+    def backward(self, x: np.ndarray | None, g: Source, tile: Tile, dx: np.ndarray | None) -> np.ndarray | None:
+        """Write a tile of dx (C, positions), given g, and return what it adds to dW', given the tile of x."""
+        upstream = g.matrix(tile)
         if dx is not None:
             np.matmul(self.weight.T, upstream, out=dx)
-        return None if x is None else x.reshape(len(x), -1) @ upstream.T
+        return None if x is None else x @ upstream.T
 
     def gradient(self, dweight: np.ndarray) -> np.ndarray:
-        """dW (O, C, I, J) from the sum of what `backward` returned."""
+        """dW (O, C, 1, 1) from the sum of what `backward` returned."""
         return np.ascontiguousarray(dweight.T)[:, :, None, None]
 
 
@@ -54,43 +50,38 @@ class Shifted:
 
     def __init__(self, weight: np.ndarray, size: tuple[int, int], geometry: Geometry):
         o, c, i, j = self.shape = weight.shape
-        (top, _), (left, _) = geometry.padding
-        downs = [k * geometry.dilation[0] - top for k in range(i)]
-        acrosses = [k * geometry.dilation[1] - left for k in range(j)]
-        self.size, self.shifts = size, Shifts(downs, acrosses, size)
+        starts, steps = [-before for before, _ in geometry.padding], geometry.dilation
+        ranges = [range(at, at + k * step, step) for at, k, step in zip(starts, (i, j), steps, strict=True)]
+        self.size, self.shifts = size, Shifts(ranges[0], ranges[1], size)
         self.adjoint = self.shifts.reversed()
         self.thin = o < c
-        self.narrow = 2 * c < o  # the columns of x are so much smaller that dW is had from these
-        order = (2, 3, 0, 1) if self.thin else (0, 2, 3, 1)
-        self.weight = np.ascontiguousarray(weight.transpose(order)).reshape(
-            -1 if self.thin else o, -1 if not self.thin else c
-        )
+        if self.thin:
+            self.weight = np.ascontiguousarray(weight.transpose(2, 3, 0, 1)).reshape(i * j * o, c)
+        else:
+            self.weight = np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).reshape(o, i * j * c)
         self.turned = np.ascontiguousarray(weight.transpose(1, 2, 3, 0)).reshape(c, i * j * o)
 
     def tiles(self, n: int) -> list[Tile]:
         o, c, i, j = self.shape
         return cut(n, self.size, i * j * min(o, c) + o + c)
 
-    def halo(self, tile: Tile) -> slice:
-        """The pixels that those of a tile see."""
-        return self.shifts.halo(tile)
-
-    def forward(self, x: np.ndarray, halo: slice, tile: Tile, y: np.ndarray) -> None:
-        """Write this tile of y, planes (O, N, H·W), given x (C, n, halo)."""
+    def forward(self, x: Source, tile: Tile, y: np.ndarray) -> None:
+        """Write a tile of y, planes (O, N, H·W)."""
         if not self.thin:
-            np.matmul(self.weight, self.shifts.unfold(x, halo.start, tile), out=tile.matrix(y))
+            np.matmul(self.weight, self.shifts.unfold(x, tile), out=tile.matrix(y))
             return
-        o, c, i, j = self.shape
-        products = scratch("products", (i * j * o, x[0].size), x.dtype)
-        np.matmul(self.weight, x.reshape(c, -1), out=products)
-        self.shifts.gather(products.reshape(i * j, o, *x.shape[1:]), halo, tile, tile.of(y))
+        o, _, i, j = self.shape
+        laid = self.shifts.lay_out(x, tile)
+        products = scratch("products", (i, j, o, laid.shape[1]), laid.dtype)
+        np.matmul(self.weight, laid, out=products.reshape(i * j * o, -1))
+        self.shifts.gather(products, tile, tile.of(y))
 
-    def backward(self, x: np.ndarray | None, g: np.ndarray, tile: Tile, dx: np.ndarray | None) -> np.ndarray | None:
-        """Write dx (C, positions), and return what this tile adds to dW', given x (C, n, pixels) and g's planes."""
-        columns = self.adjoint.unfold(g[:, tile.images], 0, tile)
+    def backward(self, x: np.ndarray | None, g: Source, tile: Tile, dx: np.ndarray | None) -> np.ndarray | None:
+        """Write a tile of dx (C, positions), given g, and return what it adds to dW', given the tile of x."""
+        columns = self.adjoint.unfold(g, tile)
         if dx is not None:
             np.matmul(self.turned, columns, out=dx)
-        return None if x is None else columns @ x.reshape(len(x), -1).T
+        return None if x is None else columns @ x.T
 
     def gradient(self, dweight: np.ndarray) -> np.ndarray:
         """dW (O, C, I, J) from the sum of what `backward` returned."""
