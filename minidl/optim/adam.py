@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl.backend import Array
+from minidl.optim.elementwise import elementwise
 from minidl.optim.optimizer import Group, Optimizer
 from minidl.tensor import Tensor
 
@@ -45,17 +46,21 @@ class Adam(Optimizer):
         eps: float,
         weight_decay: float,
     ) -> None:
-        if weight_decay:
-            g = g + weight_decay * p
         if not state:
             state.update(step=0, exp_avg=np.zeros_like(p), exp_avg_sq=np.zeros_like(p))
         state["step"] += 1
-        t, m, v, (beta1, beta2) = state["step"], state["exp_avg"], state["exp_avg_sq"], betas
-        m += (1 - beta1) * (g - m)
-        v *= beta2
-        v += (1 - beta2) * g * g
-        root = np.sqrt(v) / math.sqrt(1 - beta2**t)
-        p -= lr / (1 - beta1**t) * (m / (root + eps))
+        t, (beta1, beta2) = state["step"], betas
+
+        def move(p: Array, g: Array, m: Array, v: Array) -> None:
+            if weight_decay:
+                g = g + weight_decay * p
+            m += (1 - beta1) * (g - m)
+            v *= beta2
+            v += (1 - beta2) * g * g
+            root = np.sqrt(v) / math.sqrt(1 - beta2**t)
+            p -= lr / (1 - beta1**t) * (m / (root + eps))
+
+        elementwise(move, p, g, state["exp_avg"], state["exp_avg_sq"])
 
 
 class AdamW(Adam):

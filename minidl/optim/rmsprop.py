@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl.backend import Array
+from minidl.optim.elementwise import elementwise
 from minidl.optim.optimizer import Group, Optimizer
 from minidl.tensor import Tensor
 
@@ -64,22 +65,26 @@ class RMSprop(Optimizer):
         centered: bool,
         eps_inside_sqrt: bool,
     ) -> None:
-        if weight_decay:
-            g = g + weight_decay * p
-        v = _running(state, "square_avg", p)
-        v *= alpha
-        v += (1 - alpha) * g * g
-        if centered:
-            mean = _running(state, "grad_avg", p)
-            mean += (1 - alpha) * (g - mean)
-            v = np.maximum(v - mean * mean, 0)  # a variance, but for rounding
-        u = g / (np.sqrt(v + eps) if eps_inside_sqrt else np.sqrt(v) + eps)
-        if momentum:
-            b = _running(state, "momentum_buffer", p)
-            b *= momentum
-            b += u
-            u = b
-        p -= lr * u
+        names = ["square_avg", *["grad_avg"] * centered, *["momentum_buffer"] * (momentum != 0)]
+
+        def move(p: Array, g: Array, v: Array, *rest: Array) -> None:
+            if weight_decay:
+                g = g + weight_decay * p
+            v *= alpha
+            v += (1 - alpha) * g * g
+            if centered:
+                mean = rest[0]
+                mean += (1 - alpha) * (g - mean)
+                v = np.maximum(v - mean * mean, 0)  # a variance, but for rounding
+            u = g / (np.sqrt(v + eps) if eps_inside_sqrt else np.sqrt(v) + eps)
+            if momentum:
+                b = rest[-1]
+                b *= momentum
+                b += u
+                u = b
+            p -= lr * u
+
+        elementwise(move, p, g, *(_running(state, name, p) for name in names))
 
 
 def _running(state: dict[str, Any], name: str, p: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl.backend import Array
+from minidl.optim.elementwise import elementwise
 from minidl.optim.optimizer import Group, Optimizer
 from minidl.tensor import Tensor
 
@@ -58,15 +59,17 @@ class SGD(Optimizer):
         weight_decay: float,
         nesterov: bool,
     ) -> None:
-        if weight_decay:
-            g = g + weight_decay * p
-        if momentum:
-            if "momentum_buffer" in state:
-                v = state["momentum_buffer"]
+        first = momentum != 0 and "momentum_buffer" not in state
+        if first:
+            state["momentum_buffer"] = np.zeros_like(p)
+
+        def move(p: Array, g: Array, v: Array) -> None:
+            if weight_decay:
+                g = g + weight_decay * p
+            if momentum:
                 v *= momentum
-                v += (1 - dampening) * g
-            else:
-                v = state["momentum_buffer"] = np.zeros_like(p)
-                v += g
-            g = g + momentum * v if nesterov else v
-        p -= lr * g
+                v += g if first or not dampening else (1 - dampening) * g
+                g = g + momentum * v if nesterov else v
+            p -= lr * g
+
+        elementwise(move, p, g, state["momentum_buffer"] if momentum else p)

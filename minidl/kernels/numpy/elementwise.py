@@ -115,9 +115,9 @@ def _each_tile(step: Callable[..., None], x: np.ndarray, *others: np.ndarray) ->
 
 
 def in_tiles(step: Callable[..., None], *arrays: np.ndarray) -> None:
-    """Let step(*arrays) work in place on arrays of one shape, piece by piece if they are large."""
+    """Let step(*arrays) work in place on arrays of one shape, piece by piece if they are so large that it pays."""
     size, length = arrays[0].size, len(arrays[0]) if arrays[0].ndim else 1
-    if size <= TILE:
+    if size <= 8 * TILE:
         step(*arrays)
     else:
-        parallel(lambda part: step(*(array[part] for array in arrays)), tiles(length, size // length, TILE))
+        parallel(lambda part: step(*(array[part] for array in arrays)), tiles(length, size // length, 2 * TILE))
