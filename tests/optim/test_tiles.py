@@ -20,10 +20,14 @@ OPTIMISERS = {
 def trained(new, shape):
     """A parameter after three steps, with gradients that lie in memory otherwise than it does."""
     rng = np.random.default_rng(0)
-    p = Tensor(rng.normal(size=shape).astype(np.float32)).requires_grad_()
+
+    def numbers():
+        return np.asarray(rng.normal(size=shape), np.float32)
+
+    p = Tensor(numbers()).requires_grad_()
     optimizer = new([p])
     for _ in range(3):
-        p.grad = Tensor(np.asfortranarray(rng.normal(size=shape).astype(np.float32)))
+        p.grad = Tensor(np.asarray(numbers(), order="F"))
         optimizer.step()
     return p.data, optimizer.state_dict()["state"].get(0, {})
 
