@@ -19,8 +19,11 @@ from minidl.kernels.numpy.parallel import scratch
 POSITIONS = 256
 """How many positions a tile has at least: fewer make products that are all overhead."""
 
-TILE = 1 << 19
-"""How many numbers a tile should have, its columns included: 2 MB of float32."""
+TILE = 1 << 20
+"""How many numbers a tile may have, its columns included: 4 MB of float32, a core's share of the last cache."""
+
+WORK = 1 << 24
+"""How many multiplications a tile should have, a few tenths of a millisecond: then threads rarely wait for Python."""
 
 TILES = 8
 """How many tiles there should be, so that no thread waits long for the last."""
@@ -57,11 +60,11 @@ class Tile(NamedTuple):
         return self.of(array).reshape(len(array), -1)
 
 
-def cut(n: int, size: tuple[int, int], numbers: int) -> list[Tile]:
-    """n planes of this size in tiles, if there are so many numbers to a position."""
+def cut(n: int, size: tuple[int, int], numbers: int, work: int) -> list[Tile]:
+    """n planes of this size in tiles, if there are so many numbers, and multiplications, to a position."""
     height, width = size
     total, plane = n * height * width, height * width
-    positions = max(POSITIONS, min(TILE // numbers, -(-total // TILES)))
+    positions = max(POSITIONS, min(TILE // numbers, WORK // work, -(-total // TILES)))
     if positions >= plane:
         count = max(1, positions // max(plane, 1))
         return [Tile(slice(i, min(i + count, n)), slice(0, plane)) for i in range(0, n, count)]

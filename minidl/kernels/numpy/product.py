@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from minidl.kernels.common.convolution import Geometry
+from minidl.kernels.numpy.multiply import multiply, outer
 from minidl.kernels.numpy.parallel import scratch
 from minidl.kernels.numpy.plane import Shifts, Source, Tile, cut
 
@@ -25,20 +26,21 @@ class Pointwise:
 
     def __init__(self, weight: np.ndarray, size: tuple[int, int]):
         self.weight, self.size = weight.reshape(weight.shape[:2]), size
+        self.turned = np.ascontiguousarray(self.weight.T)
 
     def tiles(self, n: int) -> list[Tile]:
-        return cut(n, self.size, sum(self.weight.shape))
+        return cut(n, self.size, sum(self.weight.shape), self.weight.size)
 
     def forward(self, x: Source, tile: Tile, y: np.ndarray) -> None:
         """Write a tile of y, planes (O, N, H·W)."""
-        np.matmul(self.weight, x.matrix(tile), out=tile.matrix(y))
+        multiply(self.weight, x.matrix(tile), tile.matrix(y))
 
     def backward(self, x: np.ndarray | None, g: Source, tile: Tile, dx: np.ndarray | None) -> np.ndarray | None:
         """Write a tile of dx (C, positions), given g, and return what it adds to dW', given the tile of x."""
         upstream = g.matrix(tile)
         if dx is not None:
-            np.matmul(self.weight.T, upstream, out=dx)
-        return None if x is None else x @ upstream.T
+            multiply(self.turned, upstream, dx)
+        return None if x is None else outer(x, upstream)
 
     def gradient(self, dweight: np.ndarray) -> np.ndarray:
         """dW (O, C, 1, 1) from the sum of what `backward` returned."""
@@ -63,25 +65,25 @@ class Shifted:
 
     def tiles(self, n: int) -> list[Tile]:
         o, c, i, j = self.shape
-        return cut(n, self.size, i * j * min(o, c) + o + c)
+        return cut(n, self.size, i * j * min(o, c) + o + c, self.weight.size)
 
     def forward(self, x: Source, tile: Tile, y: np.ndarray) -> None:
         """Write a tile of y, planes (O, N, H·W)."""
         if not self.thin:
-            np.matmul(self.weight, self.shifts.unfold(x, tile), out=tile.matrix(y))
+            multiply(self.weight, self.shifts.unfold(x, tile), tile.matrix(y))
             return
         o, _, i, j = self.shape
         laid = self.shifts.lay_out(x, tile)
         products = scratch("products", (i, j, o, laid.shape[1]), laid.dtype)
-        np.matmul(self.weight, laid, out=products.reshape(i * j * o, -1))
+        multiply(self.weight, laid, products.reshape(i * j * o, -1))
         self.shifts.gather(products, tile, tile.of(y))
 
     def backward(self, x: np.ndarray | None, g: Source, tile: Tile, dx: np.ndarray | None) -> np.ndarray | None:
         """Write a tile of dx (C, positions), given g, and return what it adds to dW', given the tile of x."""
         columns = self.adjoint.unfold(g, tile)
         if dx is not None:
-            np.matmul(self.turned, columns, out=dx)
-        return None if x is None else columns @ x.T
+            multiply(self.turned, columns, dx)
+        return None if x is None else outer(columns, x)
 
     def gradient(self, dweight: np.ndarray) -> np.ndarray:
         """dW (O, C, I, J) from the sum of what `backward` returned."""
