@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl import ops
+from minidl import kernels, ops
 from minidl.backend import Array, shares_memory
 from minidl.mode import mode, set_mode
 from minidl.tensor import Memory, Tensor
@@ -227,7 +227,7 @@ def _propagate(
 
     def arrive(node: Node, g: Tensor, ours: bool, debt: Debt | None) -> None:
         if node in pending:
-            pending[node].add(g, debt, ours=not create_graph)
+            pending[node].add(g, ours, debt, record=create_graph)
         else:
             heapq.heappush(queue, (-node.number, node))
             pending[node] = _Total(g, ours, debt)
@@ -278,11 +278,13 @@ class _Total:
     def __init__(self, gradient: Tensor, ours: bool, debt: Debt | None):
         self.gradient, self.ours, self.debt = gradient, ours, debt
 
-    def add(self, g: Tensor, debt: Debt | None, ours: bool) -> None:
+    def add(self, g: Tensor, ours: bool, debt: Debt | None, record: bool) -> None:
+        if ours and not self.ours:
+            self.gradient, self.ours, g = g, True, self.gradient
         if self.ours:
-            np.add(self.gradient.data, g.data, out=self.gradient.data)
+            kernels.table(g.data).accumulate(self.gradient.data, g.data)
         else:
-            self.gradient, self.ours = self.gradient + g, ours
+            self.gradient, self.ours = self.gradient + g, not record
         self.owe(debt)
 
     def owe(self, debt: Debt | None) -> None:

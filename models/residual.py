@@ -43,7 +43,7 @@ class ResidualBlock(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no residual(): define what it adds to its input")
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.residual(x) + self.downsample(x))
+        return F.add_relu(self.residual(x), self.downsample(x))
 
 
 class BasicBlock(ResidualBlock):

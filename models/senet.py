@@ -47,7 +47,7 @@ class SEResidualBlock(ResidualBlock):
         super().__init__(channels, width, stride, shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.se_module(self.residual(x)) + self.downsample(x))
+        return F.add_relu(self.se_module(self.residual(x)), self.downsample(x))
 
 
 class SEBasicBlock(BasicBlock, SEResidualBlock):

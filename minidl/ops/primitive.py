@@ -53,16 +53,17 @@ def primitive(function: Callable[..., Any] | None = None, *, hands_out: str = "a
     return op
 
 
-def accelerated(by: str, sums: bool = False) -> Callable[[Op], Op]:
+def accelerated(by: str, hands_out: str = "new") -> Callable[[Op], Op]:
     """Let the kernel called `by` stand in for a composition of ops, wherever there is one for the array at hand.
 
     The kernel takes the arrays and the settings of the composition; it returns the value and a function `pull(g,
-    wanted)` from the gradient's array to the inputs' gradient arrays, each new memory. The composition stays the
-    definition: it runs where there is no kernel and within `definitions()`, where the kernel returns None because it
-    is not made for such a case, and it is what gets differentiated when a gradient of a gradient is recorded.
+    wanted)` from the gradient's array to the inputs' gradient arrays, by default each new memory. The composition
+    stays the definition: it runs where there is no kernel and within `definitions()`, where the kernel returns None
+    because it is not made for such a case, and it is what gets differentiated when a gradient of a gradient is
+    recorded.
 
-    If the kernel `sums`, it is pull(g, wanted, into) that adds the gradient of the first input to `into`, unless that
-    is None, and returns, beside the gradients, what the first one still owes: see `minidl.kernels.numpy.debt`.
+    A kernel that hands out "sums" has a pull(g, wanted, into) that adds the gradient of the first input to `into`,
+    unless that is None, and returns, beside the gradients, what the first owes: see `minidl.kernels.numpy.debt`.
     """
 
     def decorate(composition: Op) -> Op:
@@ -96,7 +97,7 @@ def accelerated(by: str, sums: bool = False) -> Callable[[Op], Op]:
                 first = total if total is not None and wanted[0] else dx if dx is None else Tensor(dx)
                 return [first, *(None if part is None else Tensor(part) for part in others)], [debt, *nothing[1:]]
 
-            return autograd.record(by, value, inputs, pull_into if sums else pull, "sums" if sums else "new")
+            return autograd.record(by, value, inputs, pull_into if hands_out == "sums" else pull, hands_out)
 
         return op  # type: ignore[return-value]
 

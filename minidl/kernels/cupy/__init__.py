@@ -4,6 +4,7 @@ from minidl.kernels.common.convolution import Convolution
 from minidl.kernels.common.normalization import Normalization
 from minidl.kernels.cupy import columns
 from minidl.kernels.cupy.columns import col2im, im2col
+from minidl.kernels.cupy.elementwise import accumulate
 from minidl.kernels.cupy.pooling import max_pool2d, sum_pool2d
 from minidl.kernels.cupy.special import erf
 
@@ -14,4 +15,14 @@ conv2d = Convolution(columns, budget=BUDGET)
 _normalization = Normalization(budget=BUDGET)
 channel_moments, batch_norm = _normalization.channel_moments, _normalization.batch_norm
 
-__all__ = ["batch_norm", "channel_moments", "col2im", "conv2d", "erf", "im2col", "max_pool2d", "sum_pool2d"]
+__all__ = [
+    "accumulate",
+    "batch_norm",
+    "channel_moments",
+    "col2im",
+    "conv2d",
+    "erf",
+    "im2col",
+    "max_pool2d",
+    "sum_pool2d",
+]

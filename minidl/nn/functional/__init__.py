@@ -1,6 +1,6 @@
 """Functions of layers, composed of ops: no derivative is written here. Names and arguments are PyTorch's."""
 
-from minidl.nn.functional.activation import gelu, hardsigmoid, hardswish, log_softmax, silu, softmax
+from minidl.nn.functional.activation import add_relu, gelu, hardsigmoid, hardswish, log_softmax, silu, softmax
 from minidl.nn.functional.convolution import conv2d, conv_transpose2d, fold, linear, unfold
 from minidl.nn.functional.dropout import drop_path, dropout, dropout2d
 from minidl.nn.functional.loss import (
@@ -23,6 +23,7 @@ from minidl.ops import leaky_relu, relu, relu6, sigmoid, softplus, tanh
 __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_max_pool2d",
+    "add_relu",
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy_with_logits",

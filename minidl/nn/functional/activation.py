@@ -6,9 +6,15 @@ import math
 
 import numpy as np
 
-from minidl.ops import accelerated, as_tensors, erf, exp, log, relu6, sigmoid, tanh
+from minidl.ops import accelerated, as_tensors, erf, exp, log, relu, relu6, sigmoid, tanh
 from minidl.ops import sum as total
 from minidl.tensor import Tensor
+
+
+@accelerated(by="add_relu", hands_out="any")
+def add_relu(x: Tensor, y: Tensor, /) -> Tensor:
+    """relu(x + y): where the paths of a residual block meet. Shapes broadcast."""
+    return relu(x + y)
 
 
 @accelerated(by="silu")

@@ -46,6 +46,7 @@ def far(oracle, distance):
 def curves(shape):
     """Samples of the functions of each element."""
     return [
+        row(F.add_relu, [shape, shape], lambda x, y: np.maximum(x + y, 0), order=2),
         row(F.silu, [shape], lambda x: x * sigmoid(x), low=-4, high=4, order=3),
         row(F.gelu, [shape], gelu, order=3),
         row(F.gelu, [shape], gelu, "tanh", order=3),

@@ -111,7 +111,7 @@ def test_batch_norm(backend, n, c, image, wanted, layout, dtype, seed):
 
 
 def lopsided(seed, *shape):
-    """The same, bent so that no number is the mean of all: there a ReLU behind the normalisation would have its kink."""
+    """The same, bent so that no number is the mean of all: there a ReLU behind batch norm would have its kink."""
     x = evenly_spaced(seed, *shape)
     return x + x * x / 20
 
