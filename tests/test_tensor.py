@@ -245,6 +245,7 @@ REFUSED = {
     "an index": lambda x, w: (index := tensor([0, 1], backend=w.backend), x[index])[0],
     "one of several indices": lambda x, w: (index := tensor([0], backend=w.backend), x.reshape(1, 2)[0, index])[0],
     "the places of the largest": lambda x, w: x.max(0).indices,
+    "an index to put at": lambda x, w: (index := tensor([0, 1], backend=w.backend), ops.put(x, index, (3,)))[0],
     "what is read by a reserved concatenation": lambda x, w: (
         room := ops.reserve(w.reshape(1, 2), 4),
         x * ops.concatenate([room, room], 1)[:, :2],

@@ -101,11 +101,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
     CuPy does not check arrays of integers, for that would wait for the GPU: what is out of range wraps around.
     """
-    result = _getitem(x, _plain(x, index))
-    for part in _parts(index):
-        if isinstance(part, Tensor) and result.requires_grad:
-            part.memory.frozen = True
-    return result
+    return _relying(_getitem(x, _plain(x, index)), index)
 
 
 @primitive
@@ -116,7 +112,7 @@ def _getitem(x, /, index):
 
 def put(x: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
     """Zeros of a shape, with x added at an index: the adjoint of `getitem`."""
-    return _put(x, _plain(x, index), shape)
+    return _relying(_put(x, _plain(x, index), shape), index)
 
 
 @primitive
@@ -136,13 +132,21 @@ def take_along_axis(x: Tensor, indices: Any, axis: int) -> Tensor:
         raise ValueError(f"take_along_axis: x has {x.ndim} axes, so must the indices: their shape is {indices.shape}")
     grid = [np.arange(n).reshape([-1 if i == j else 1 for j in range(x.ndim)]) for i, n in enumerate(x.shape)]
     grid[axis] = indices
-    return _take_along_axis(x, _plain(x, tuple(grid)))
+    return _relying(_take_along_axis(x, _plain(x, tuple(grid))), indices)
 
 
 @primitive
 def _take_along_axis(x, /, grid):
     shape = x.shape
     return x.data[grid], lambda g: _put(g, grid, shape)
+
+
+def _relying(result: Tensor, index: Any) -> Tensor:
+    """The result of an op whose pullback will look at the index again: no tensor in it may change meanwhile."""
+    for part in _parts(index):
+        if isinstance(part, Tensor) and result.requires_grad:
+            part.memory.frozen = True
+    return result
 
 
 def _parts(index: Any) -> tuple[Any, ...]:
