@@ -176,6 +176,6 @@ def test_the_pull_of_a_kernel_reads_gradient_and_inputs_and_writes_what_is_wante
         y = F.conv2d(x, weight)
         y.backward(y)
     sizes = {"x": 2 * 3 * 5 * 5, "weight": 4 * 3 * 3 * 3, "y": 2 * 4 * 3 * 3}
-    forward, backward = (event.bytes for event in p.events)
+    forward, backward = (event.bytes for event in p.events if event.phase != "tile")
     assert forward == 4 * sum(sizes.values())
     assert backward == 4 * (sum(sizes.values()) + sizes["weight"])
