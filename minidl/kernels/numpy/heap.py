@@ -12,7 +12,8 @@ import os
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's names, malloc.h
-LARGEST = 2**31 - 1
+LARGEST = 2**31 - 1, 2**25
+"""Thresholds to ask for: before 2.35 glibc refused more than 32 MB."""
 
 
 def keep_freed_memory() -> bool:
@@ -21,4 +22,6 @@ def keep_freed_memory() -> bool:
     if told or not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries lack it
-    return mallopt is not None and all([mallopt(M_MMAP_THRESHOLD, LARGEST), mallopt(M_TRIM_THRESHOLD, LARGEST)])
+    if mallopt is None or not any(mallopt(M_MMAP_THRESHOLD, threshold) for threshold in LARGEST):
+        return False
+    return bool(mallopt(M_TRIM_THRESHOLD, LARGEST[0]))
