@@ -18,11 +18,12 @@ import numpy as np
 from minidl.kernels.common.convolution import Geometry, Pair
 from minidl.kernels.common.layout import feature_map
 from minidl.kernels.numpy.constant import constant
-from minidl.kernels.numpy.convolution import channel_sums, product_for, total
+from minidl.kernels.numpy.convolution import channel_sums, product_for
 from minidl.kernels.numpy.debt import Debt
 from minidl.kernels.numpy.normalization import Moments, affine
 from minidl.kernels.numpy.parallel import parallel, scratch
 from minidl.kernels.numpy.plane import Source, Tile, planes
+from minidl.kernels.numpy.product import total
 
 Pull = Callable[
     [np.ndarray, Sequence[bool], "np.ndarray | None"], tuple[tuple["np.ndarray | None", ...], "Debt | None"]
@@ -96,6 +97,7 @@ def norm_relu_conv2d(
         g: np.ndarray, wanted: Sequence[bool], into: np.ndarray | None
     ) -> tuple[tuple[np.ndarray | None, ...], Debt | None]:
         upstream = Source(planes(g))
+        _ = way.turned  # made now, not by every thread for itself
         dx = np.empty((c, n, h * w), x.dtype) if into is None else planes(into)
 
         def backward(tile: Tile) -> tuple[Any, ...]:
@@ -125,7 +127,7 @@ def norm_relu_conv2d(
         if into is not None and not np.may_share_memory(dx, into):
             into[...] = feature_map(dx, x.shape)
         dgamma, dbeta = root * deviation / scale, sum_d / fold
-        dweight = way.gradient(total(dweights)) * fold[:, None, None]
+        dweight = way.gradient(dweights) * fold[:, None, None]
         return (feature_map(dx, x.shape), dgamma, dbeta, dweight, dbias), debt
 
     return feature_map(y, (n, len(weight), h, w)), pull

@@ -16,6 +16,9 @@ from minidl.kernels.numpy.parallel import parallel
 from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import Pointwise, Shifted
 from minidl.kernels.numpy.strided import conv2d_by_phases, has_phases
+from minidl.kernels.numpy.winograd import Winograd, suits
+
+Way = Pointwise | Shifted
 
 Pull = Callable[[np.ndarray, Sequence[bool]], Gradients]
 
@@ -54,16 +57,17 @@ def conv2d(
 
     def pull(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
         upstream = Source(planes(g))
+        _ = way.turned  # made now, not by every thread for itself
         dx = np.empty((x.shape[1], n, h * w), x.dtype) if wanted[0] else None
 
-        def backward(tile: Tile) -> np.ndarray | None:
+        def backward(tile: Tile) -> Any:
             seen, matrix = source.matrix(tile) if wanted[1] else None, None if dx is None else tile.matrix(dx)
             return way.backward(seen, upstream, tile, matrix)
 
-        parts = parallel(backward, tiles) if wanted[0] or wanted[1] else []
+        parts: list[Any] = parallel(backward, tiles) if wanted[0] or wanted[1] else []
         return (
             None if dx is None else feature_map(dx, x.shape),
-            way.gradient(total(parts)) if wanted[1] else None,
+            way.gradient(parts) if wanted[1] else None,
             channel_sums(g) if bias is not None and wanted[2] else None,
         )
 
@@ -89,18 +93,11 @@ def channel_sums(g: np.ndarray) -> np.ndarray:
     return matrix @ constant(1, matrix.shape[1:], g.dtype)
 
 
-def product_for(x: np.ndarray, weight: np.ndarray, geometry: Geometry, groups: int) -> Pointwise | Shifted | None:
-    """The way to convolve as one product, if there is one: at stride 1, when the image keeps its size."""
+def product_for(x: np.ndarray, weight: np.ndarray, geometry: Geometry, groups: int) -> Way | None:
+    """The way to convolve by products, if there is one: at stride 1, when the image keeps its size."""
     size = (x.shape[2], x.shape[3])
     if groups > 1 or x.size == 0 or geometry.stride != (1, 1) or geometry.positions(size) != size:
         return None
-    return Pointwise(weight, size) if geometry.is_pointwise else Shifted(weight, size, geometry)
-
-
-def total(parts: Sequence[Any]) -> np.ndarray:
-    """The sum of what the tiles contributed, in their order and in the memory of the first."""
-    first: np.ndarray
-    first, *rest = parts
-    for part in rest:
-        np.add(first, part, out=first)
-    return first
+    if geometry.is_pointwise:
+        return Pointwise(weight, size)
+    return (Winograd if suits(x, weight, geometry) else Shifted)(weight, size, geometry)

@@ -13,6 +13,10 @@ backward pass the columns of g serve both gradients.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
 import numpy as np
 
 from minidl.kernels.common.convolution import Geometry
@@ -26,7 +30,11 @@ class Pointwise:
 
     def __init__(self, weight: np.ndarray, size: tuple[int, int]):
         self.weight, self.size = weight.reshape(weight.shape[:2]), size
-        self.turned = np.ascontiguousarray(self.weight.T)
+
+    @cached_property
+    def turned(self) -> np.ndarray:
+        """Wᵀ."""
+        return np.ascontiguousarray(self.weight.T)
 
     def tiles(self, n: int) -> list[Tile]:
         return cut(n, self.size, sum(self.weight.shape), self.weight.size)
@@ -42,9 +50,9 @@ class Pointwise:
             multiply(self.turned, upstream, dx)
         return None if x is None else outer(x, upstream)
 
-    def gradient(self, dweight: np.ndarray) -> np.ndarray:
-        """dW (O, C, 1, 1) from the sum of what `backward` returned."""
-        return np.ascontiguousarray(dweight.T)[:, :, None, None]
+    def gradient(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """dW (O, C, 1, 1) from what `backward` returned for all tiles."""
+        return np.ascontiguousarray(total(parts).T)[:, :, None, None]
 
 
 class Shifted:
@@ -52,16 +60,24 @@ class Shifted:
 
     def __init__(self, weight: np.ndarray, size: tuple[int, int], geometry: Geometry):
         o, c, i, j = self.shape = weight.shape
+        self.kernel = weight
         starts, steps = [-before for before, _ in geometry.padding], geometry.dilation
         ranges = [range(at, at + k * step, step) for at, k, step in zip(starts, (i, j), steps, strict=True)]
         self.size, self.shifts = size, Shifts(ranges[0], ranges[1], size)
         self.adjoint = self.shifts.reversed()
         self.thin = o < c
-        if self.thin:
-            self.weight = np.ascontiguousarray(weight.transpose(2, 3, 0, 1)).reshape(i * j * o, c)
-        else:
-            self.weight = np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).reshape(o, i * j * c)
-        self.turned = np.ascontiguousarray(weight.transpose(1, 2, 3, 0)).reshape(c, i * j * o)
+        self.weight = self.transform()
+
+    def transform(self) -> np.ndarray:
+        """The weights as `forward` wants them: all W_k one below the other, or one beside the other."""
+        o, c, i, j = self.shape
+        return self.turned.T if self.thin else self.kernel.transpose(0, 2, 3, 1).reshape(o, i * j * c)
+
+    @cached_property
+    def turned(self) -> np.ndarray:
+        """[W_kᵀ]_k (C, I·J·O): the transpose of all W_k one below the other."""
+        o, c, i, j = self.shape
+        return np.ascontiguousarray(self.kernel.transpose(2, 3, 0, 1)).reshape(i * j * o, c).T
 
     def tiles(self, n: int) -> list[Tile]:
         o, c, i, j = self.shape
@@ -85,7 +101,16 @@ class Shifted:
             multiply(self.turned, columns, dx)
         return None if x is None else outer(columns, x)
 
-    def gradient(self, dweight: np.ndarray) -> np.ndarray:
-        """dW (O, C, I, J) from the sum of what `backward` returned."""
+    def gradient(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """dW (O, C, I, J) from what `backward` returned for all tiles."""
         o, c, i, j = self.shape
-        return np.ascontiguousarray(dweight.reshape(i, j, o, c).transpose(2, 3, 0, 1))
+        return np.ascontiguousarray(total(parts).reshape(i, j, o, c).transpose(2, 3, 0, 1))
+
+
+def total(parts: Sequence[Any]) -> np.ndarray:
+    """The sum of what the tiles contributed, in their order and in the memory of the first."""
+    first: np.ndarray
+    first, *rest = parts
+    for part in rest:
+        np.add(first, part, out=first)
+    return first
