@@ -3,7 +3,7 @@
 For each network: the time of a step (gradients to zero, forward, cross entropy, backward, SGD with momentum 0.9) and of
 inference on one and on 64 images, in minidl and in both of PyTorch's layouts, in float32 and with the same number of
 threads. They take turns, so that what slows the machine down slows down all of them, and what counts is the median
-over the rounds of the ratio of times. All start from the same weights, and their first losses must agree. The table
+over the rounds of the ratio of times. All start from the same weights, and their first outputs must agree. The table
 says which targets are met. Nothing else should run meanwhile; how much did is measured, and told.
 
     python -m benchmarks.compare --networks DenseNet-BC-100 LeNet-5 --tasks step --rounds 5
@@ -69,11 +69,11 @@ def compare(args: argparse.Namespace) -> Record:
 def measure(network: Network, args: argparse.Namespace, record: Record) -> None:
     """The rows of a network."""
     with contest(args.threads) as contenders:
-        contenders.load(network.name)
         for task in args.tasks:
             for batch in (network.batch,) if task == "step" else INFERENCE:
                 enough, turn = until(1 if args.quick else args.rounds, SECONDS[task]), 0.0 if args.quick else TURN
-                row = contenders.row(task, 2 if args.quick else batch, network.image, enough, turn)
+                size = 2 if args.quick else batch
+                row = contenders.row(network.name, task, size, network.image, enough, turn)
                 record.rows.append(row)
                 (faster, _), (nchw, _) = row.verdicts()
                 print(f"{network.name}, {task} [{row.batch}]: {faster} of the faster, {nchw} of NCHW", flush=True)

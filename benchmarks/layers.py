@@ -55,9 +55,9 @@ def measure(layers: Sequence[Layer], args: argparse.Namespace) -> Record:
         operations, size = contenders.contenders[OURS].ask("floors")
         record.settings |= {"operations a second": operations, "bytes a second": size}
         for layer in layers:
-            contenders.load(layer.name)
             for task in ("forward", "both") if layer.has_backward else ("forward",):
-                row = contenders.row(task, layer.shape[0], layer.shape[-1], until(args.rounds, SECONDS), turn=0.1)
+                enough = until(args.rounds, SECONDS)
+                row = contenders.row(layer.name, task, layer.shape[0], layer.shape[-1], enough, turn=0.1)
                 record.rows.append(row)
                 print(f"{layer.name}, {task}: {milliseconds(row.times[OURS])}", flush=True)
             if args.json:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -30,7 +31,7 @@ REST = 0.1, 0.1
 LEAST = 5
 """Rounds, at least: fewer have no quartiles."""
 AGREEMENT = 1e-2
-"""How far the first losses of the contenders may be apart: all start from the same weights."""
+"""How far apart their first outputs may be, as a part of them: all start from the same weights."""
 
 
 class Contender:
@@ -75,29 +76,30 @@ class Contest:
 
     def __init__(self, contenders: dict[str, Contender]):
         self.contenders = contenders
-        self.name = ""
 
     def load(self, name: str) -> None:
         """A network or a layer, for all."""
-        self.name = name
         with tempfile.TemporaryDirectory() as folder:
             for contender in self.contenders.values():
                 contender.ask("load", name, str(Path(folder, "weights.npz")))
 
-    def row(self, task: str, batch: int, image: int, enough: Callable[[int, float], bool], turn: float = TURN) -> Row:
+    def row(
+        self, name: str, task: str, batch: int, image: int, enough: Callable[[int, float], bool], turn: float = TURN
+    ) -> Row:
         """Rounds until there are enough (of so many rounds, in so many seconds)."""
-        firsts = [contender.ask("prepare", task, batch, image) for contender in self.contenders.values()]
-        if max(firsts) - min(firsts) > AGREEMENT * max(map(abs, firsts)):
-            raise ArithmeticError(f"{self.name}, {task}: the contenders compute different things: {firsts}")
-        times: dict[str, list[float]] = {name: [] for name in self.contenders}
+        self.load(name)
+        first, *others = [contender.ask("prepare", task, batch, image) for contender in self.contenders.values()]
+        if any(math.dist(first, other) > AGREEMENT * math.hypot(*first) for other in others):
+            raise ArithmeticError(f"{name}, {task}: the contenders compute different things: {[first, *others]}")
+        times: dict[str, list[float]] = {who: [] for who in self.contenders}
         busy: list[float] = []
         start = time.monotonic()
         while not enough(len(busy) // len(times), time.monotonic() - start):
-            for name, contender in self.contenders.items():
+            for who, contender in self.contenders.items():
                 busy.append(rest())
-                times[name].append(contender.ask("turn", turn))
-        peaks = {name: contender.ask("peak") for name, contender in self.contenders.items()}
-        return Row(self.name, task, batch, image, times, peaks, statistics.fmean(busy))
+                times[who].append(contender.ask("turn", turn))
+        peaks = {who: contender.ask("peak") for who, contender in self.contenders.items()}
+        return Row(name, task, batch, image, times, peaks, statistics.fmean(busy))
 
 
 @contextlib.contextmanager

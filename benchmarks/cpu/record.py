@@ -16,6 +16,8 @@ OURS, *THEIRS = CONTENDERS = ("minidl", "PyTorch NCHW", "PyTorch channels_last")
 """In the order of their turns."""
 NOISY = 0.1
 """The share of the processors' time from which on others disturb."""
+LISTED = 6
+"""So many noisy rows are named, more are counted."""
 
 
 class Quartiles(NamedTuple):
@@ -108,8 +110,9 @@ class Record:
 
 def noise(rows: Sequence[Row]) -> str:
     """What is to be said of rows during which the machine was not quiet."""
-    noisy = [f"{row.title} ({row.busy:.0%})" for row in rows if row.is_noisy]
-    return f"Not to be trusted: other processes took part of the processors' time: {', '.join(noisy)}." if noisy else ""
+    noisy = list(dict.fromkeys(row.title for row in rows if row.is_noisy))
+    which = ", ".join(noisy) if len(noisy) <= LISTED else f"{len(noisy)} rows"
+    return f"Not to be trusted, as others took more than {NOISY:.0%} of the processors' time: {which}." if noisy else ""
 
 
 def milliseconds(seconds: Sequence[float]) -> str:

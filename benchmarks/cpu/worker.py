@@ -26,6 +26,9 @@ from benchmarks.cpu.shapes import LAYERS, Layer
 Step = Callable[[], Any]
 """Does the work, and returns the loss or the output."""
 
+SHOWN = 10
+"""Of the output, for the others to compare with."""
+
 
 class Framework(NamedTuple):
     """minidl or PyTorch: the library, and how it takes a feature map and a model."""
@@ -103,12 +106,12 @@ class Worker:
         with np.load(weights) as arrays:
             self.model.load_state_dict({name: self.framework.library.tensor(a) for name, a in arrays.items()})
 
-    def prepare(self, task: str, batch: int, image: int) -> float:
-        """Get ready for the turns to come; the first number that comes out."""
+    def prepare(self, task: str, batch: int, image: int) -> list[float]:
+        """Get ready for the turns to come; the first numbers that come out."""
         self.step = TASKS[task](self.framework, self.subject, self.model, batch, image)
         first = self.step()
         self.step()
-        return 0.0 if first is None else float(first.detach().numpy().flat[0])
+        return [] if first is None else [float(number) for number in first.detach().numpy().flat[:SHOWN]]
 
     def turn(self, seconds: float) -> float:
         """The median over the steps that are taken in so many seconds, one at least.

@@ -241,17 +241,17 @@ def scripted(monkeypatch, firsts):
 
 
 def test_contenders_take_turns(monkeypatch):
-    contenders, log = scripted(monkeypatch, [1.0, 1.001, 0.999])
-    contenders.load("LeNet-5")
-    row = contenders.row("step", 2, 32, contest.until(2, 0))
+    contenders, log = scripted(monkeypatch, [[3.0, 4.0], [3.0, 4.049], [2.951, 4.0]])
+    row = contenders.row("LeNet-5", "step", 2, 32, contest.until(2, 0))
     assert "".join(name for name, method in log if method == "turn") == "abcabc"
+    assert row.network == "LeNet-5"
     assert (row.times, row.busy) == ({name: [1.0, 1.0] for name in "abc"}, 0.5)
 
 
 def test_contenders_that_compute_different_things_are_found(monkeypatch):
-    contenders, _ = scripted(monkeypatch, [1.0, 1.0, 1.02])
+    contenders, _ = scripted(monkeypatch, [[3.0, 4.0], [3.0, 4.0], [3.0, 4.051]])
     with pytest.raises(ArithmeticError, match="compute different things"):
-        contenders.row("step", 2, 32, contest.until(1, 0))
+        contenders.row("LeNet-5", "step", 2, 32, contest.until(1, 0))
 
 
 def test_rounds_are_as_many_as_wanted_or_as_there_is_time_for():
