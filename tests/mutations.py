@@ -100,16 +100,17 @@ def planted(mutant):
         if spoiling or name != mutant.primitive:
             return pull
 
-        def spoilt(g, wanted):
+        def spoilt(g, wanted, *into):
             nonlocal spoiling
-            parts = list(pull(g, wanted))
+            result = pull(g, wanted, *into)
+            parts = list(result[0] if into else result)
             if mutant.pullback < len(parts) and parts[mutant.pullback] is not None:
                 spoiling = True
                 try:
                     parts[mutant.pullback] = MUTATIONS[mutant.mutation](parts[mutant.pullback])
                 finally:
                     spoiling = False
-            return parts
+            return (parts, result[1]) if into else parts
 
         return spoilt
 
@@ -154,7 +155,11 @@ def uses():
             seen = set()
 
             def spy(name, pull, seen=seen):
-                return lambda g, wanted: seen.update((name, k) for k, w in enumerate(wanted) if w) or pull(g, wanted)
+                def seeing(g, wanted, *into):
+                    seen.update((name, k) for k, w in enumerate(wanted) if w)
+                    return pull(g, wanted, *into)
+
+                return seeing
 
             with recording_as(spy):
                 gradients(sample, backend)

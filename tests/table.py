@@ -1,4 +1,4 @@
-"""The tables of samples: one row or more for every op, every function, and every layer with parameters."""
+"""The tables of samples: a row or more for every op, function, layer with parameters, and chain that runs as one op."""
 
 from tests.nn import rows as rows_layers
 from tests.nn.functional import rows_activation, rows_convolution, rows_loss, rows_normalization, rows_pooling
@@ -19,4 +19,4 @@ FUNCTIONS = [
     *rows_loss.ROWS,
 ]
 LAYERS = rows_layers.ROWS
-SAMPLES = [*OPS, *FUNCTIONS, *LAYERS]
+SAMPLES = [*OPS, *FUNCTIONS, *LAYERS, *rows_layers.CHAINS]

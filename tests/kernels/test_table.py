@@ -18,7 +18,7 @@ TABLES = {"numpy": set(numpy_kernels.__all__), "cupy": set(cupy_kernels.__all__)
 
 @pytest.mark.parametrize("library", TABLES)
 def test_what_is_called_without_a_composition_to_take_its_place_is_in_every_table(library):
-    assert CALLED >= {"im2col", "col2im", "erf", "channel_moments", "accumulate"}
+    assert {"im2col", "col2im", "erf", "channel_moments", "accumulate"} <= CALLED
     assert TABLES[library] >= CALLED
 
 

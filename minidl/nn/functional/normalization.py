@@ -31,9 +31,16 @@ def batch_norm(
     x, weight, bias, eps, moments, of_batch = prepare_norm(
         x, running_mean, running_var, weight, bias, training, momentum, eps
     )
-    if not training and any(isinstance(given, Tensor) and given.requires_grad for given in (running_mean, running_var)):
+    if _learned(running_mean, running_var, training):
         return _normalized(x, weight, bias, eps, (running_mean, running_var), of_batch)
     return _batch_norm(x, weight, bias, eps, moments, of_batch)
+
+
+def _learned(running_mean: Tensor | None, running_var: Tensor | None, training: bool) -> bool:
+    """Whether gradients are wanted by the statistics that are used: no kernel has them."""
+    return not training and any(
+        isinstance(given, Tensor) and given.requires_grad for given in (running_mean, running_var)
+    )
 
 
 def prepare_norm(
@@ -93,6 +100,8 @@ def _normalized(
 
 def norm_relu(x: Tensor, *norm: Any) -> Tensor:
     """relu(batch_norm(x, *norm)), in one kernel where there is one."""
+    if _learned(norm[0], norm[1], norm[4]):
+        return relu(batch_norm(x, *norm))
     return _norm_relu(*prepare_norm(x, *norm))
 
 
@@ -105,6 +114,8 @@ def _norm_relu(
 
 def norm_relu_conv2d(x: Tensor, norm: Sequence[Any], conv: Sequence[Any]) -> Tensor:
     """conv2d(relu(batch_norm(x, *norm)), *conv), in one kernel where there is one: what is between is never stored."""
+    if _learned(norm[0], norm[1], norm[4]):
+        return _conv2d(*prepare_conv(norm_relu(x, *norm), *conv))
     x, gamma, beta, *statistics = prepare_norm(x, *norm)
     _, weight, bias, *geometry = prepare_conv(x, *conv)
     return _norm_relu_conv2d(x, gamma, beta, weight, bias, *statistics, *geometry)
