@@ -1,0 +1,132 @@
+"""Convolution by products, in every way that there is: the definition, exactly, in any tiling and memory layout."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from minidl.kernels.numpy.convolution import conv2d, product_for
+from minidl.kernels.numpy.plane import Source, planes
+from minidl.kernels.numpy.product import Pointwise, Shifted
+from minidl.kernels.numpy.winograd import Winograd
+from tests.kernels.same import (
+    EVEN,
+    FAR,
+    HEIGHT_ONE,
+    POINT,
+    THREE,
+    WIDTH_ONE,
+    cases,
+    definition,
+    geometry,
+    positions,
+    tiles_of,
+)
+from tests.kernels.windows import LAYOUTS, Case, is_channel_major, layouts, whole_numbers
+
+dtypes = st.sampled_from([np.float32, np.float64])
+seeds = st.integers(0, 99)
+EVEN_SIZES = Case((5, 3, 4, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+
+
+def check(make, case, outputs, layout, pixels, dtype, seed):
+    """Hold the tiles of y and of both gradients to the definition; whole numbers, so exact."""
+    (N, C, H, W), O = case.shape, outputs  # noqa: E741
+    weight = whole_numbers((O, C, *case.kernel_size), dtype, seed)
+    x = LAYOUTS[layout](whole_numbers(case.shape, dtype, seed + 1))
+    g = LAYOUTS[layout](whole_numbers((N, O, H, W), dtype, seed + 2))
+    arguments = [array.copy() for array in (x, weight, g)]
+    way = make(weight, (H, W), geometry(case))
+    with pytest.MonkeyPatch.context() as patch:
+        tiles_of(patch, pixels)
+        tiles = way.tiles(N)
+    source, upstream = Source(planes(x)), Source(planes(g))
+    y, dx = np.full((O, N, H * W), np.nan, dtype), np.full((C, N, H * W), np.nan, dtype)
+    parts = []
+    for tile in tiles:
+        way.forward(source, tile, y)
+        parts.append(way.backward(source.matrix(tile), upstream, tile, tile.matrix(dx)))
+        assert way.backward(None, upstream, tile, tile.matrix(dx)) is None
+        np.testing.assert_array_equal(way.backward(source.matrix(tile), upstream, tile, None), parts[-1])
+    found = [*(array.reshape(-1, N, H, W).swapaxes(0, 1) for array in (y, dx)), way.gradient(parts)]
+    for ours, wanted in zip(found, definition(*arguments, case), strict=True):
+        assert ours.dtype == dtype
+        np.testing.assert_array_equal(ours, wanted)
+    for array, before in zip((x, weight, g), arguments, strict=True):
+        np.testing.assert_array_equal(array, before)
+
+
+@given(cases(), st.integers(1, 5), layouts, positions, dtypes, seeds)
+@example(THREE, 3, "channel-major", 8, np.float32, 0)
+@example(THREE, 1, "channel-major", 8, np.float32, 0)
+@example(THREE, 1, "contiguous", 40, np.float64, 0)
+@example(EVEN, 2, "channel-major", 12, np.float64, 0)
+@example(EVEN, 4, "every other", 12, np.float64, 0)
+@example(EVEN, 2, "channel-major", 60, np.float64, 0)
+@example(WIDTH_ONE, 2, "channel-major", 2, np.float64, 0)
+@example(HEIGHT_ONE, 2, "channel-major", 90, np.float64, 0)
+@example(FAR, 1, "backwards", 90, np.float64, 0)
+def test_shifts_multiply_what_every_pixel_sees(case, outputs, layout, pixels, dtype, seed):
+    check(Shifted, case, outputs, layout, pixels, dtype, seed)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 5), layouts, positions, dtypes, seeds)
+@example(3, 2, 5, "channel-major", 8, np.float32, 0)
+def test_a_pixel_by_itself_is_multiplied(n, c, outputs, layout, pixels, dtype, seed):
+    case = POINT._replace(shape=(n, c, *POINT.shape[2:]))
+    check(lambda weight, size, geometry: Pointwise(weight, size), case, outputs, layout, pixels, dtype, seed)
+
+
+@given(
+    st.integers(1, 5),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 5),
+    layouts,
+    positions,
+    seeds,
+)
+@example(5, 3, 2, 3, 4, "channel-major", 60, 0)
+@example(5, 3, 2, 3, 2, "contiguous", 24, 0)
+def test_winograds_products_make_the_same(n, c, half, quarter, outputs, layout, pixels, seed):
+    case = EVEN_SIZES._replace(shape=(n, c, 2 * half, 2 * quarter))
+    check(Winograd, case, outputs, layout, pixels, np.float64, seed)  # in which halves and quarters are exact
+
+
+@pytest.mark.parametrize(
+    ("shape", "outputs", "kernel", "settings", "way"),
+    [
+        ((8, 64, 16, 16), 64, (1, 1), ((1, 1), ((0, 0), (0, 0)), (1, 1), 1), Pointwise),
+        ((8, 4, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
+        ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Winograd),
+        ((8, 64, 15, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
+        ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((2, 2), (2, 2)), (2, 2), 1), Shifted),
+        ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((0, 2), (1, 1)), (1, 1), 1), Shifted),
+        ((8, 64, 16, 16), 64, (3, 3), ((2, 2), ((1, 1), (1, 1)), (1, 1), 1), None),
+        ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((0, 0), (0, 0)), (1, 1), 1), None),
+        ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 2), None),
+        ((0, 64, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), None),
+    ],
+)
+def test_each_case_has_its_way_and_each_way_computes_the_same(shape, outputs, kernel, settings, way):
+    stride, padding, dilation, groups = settings
+    x = whole_numbers(shape, np.float64, 0)
+    weight = whole_numbers((outputs, shape[1] // groups, *kernel), np.float64, 1)
+    case = Case(shape, kernel, stride, padding, dilation)
+    assert type(product_for(x, weight, geometry(case), groups)) is (way or type(None))
+    bias = whole_numbers((outputs,), np.float64, 2)
+    y, pull = conv2d(x, weight, bias, *settings)
+    g = whole_numbers(y.shape, np.float64, 3)
+    found = (y, *pull(g, (True, True, True)))
+    share, made = shape[1] // groups, outputs // groups
+    whole = np.zeros((outputs, shape[1], *kernel))  # one group, with zeros where others do not see
+    for k in range(groups):
+        whole[k * made : (k + 1) * made, k * share : (k + 1) * share] = weight[k * made : (k + 1) * made]
+    value, dx, dwhole = definition(x, whole, g, case)
+    dweight = [dwhole[k * made : (k + 1) * made, k * share : (k + 1) * share] for k in range(groups)]
+    wanted = (value + bias[:, None, None], dx, np.concatenate(dweight), g.sum((0, 2, 3)))
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert is_channel_major(found[0])
+    assert is_channel_major(found[1])
