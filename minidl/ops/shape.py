@@ -15,7 +15,7 @@ from minidl.ops.primitive import as_tensors, primitive
 from minidl.tensor import Tensor
 
 
-@primitive
+@primitive(hands_out="parts")
 def reshape(x, /, *shape):
     """The elements in C order, in another shape; one length may be -1."""
     shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
@@ -23,7 +23,7 @@ def reshape(x, /, *shape):
     return x.data.reshape(shape), lambda g: reshape(g, before)
 
 
-@primitive
+@primitive(hands_out="parts")
 def permute(x, /, *axes):
     """The axes in another order: axis i of the result is axis axes[i] of x."""
     axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)) else axes

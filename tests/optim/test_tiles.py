@@ -36,7 +36,7 @@ def trained(new, shape):
 @pytest.mark.parametrize("shape", [(), (40,), (7, 5, 2)])
 def test_a_step_in_tiles_makes_the_same_bits(monkeypatch, name, shape):
     whole, state = trained(OPTIMISERS[name], shape)
-    monkeypatch.setattr(elementwise, "TILE", 2)
+    monkeypatch.setattr(elementwise, "PIECE", 2)
     pieces = []
     monkeypatch.setattr(elementwise, "parallel", lambda step, parts: pieces.extend(map(step, parts)))
     tiled, tiled_state = trained(OPTIMISERS[name], shape)

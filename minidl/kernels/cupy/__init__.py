@@ -5,6 +5,7 @@ from minidl.kernels.common.normalization import Normalization
 from minidl.kernels.cupy import columns
 from minidl.kernels.cupy.columns import col2im, im2col
 from minidl.kernels.cupy.elementwise import accumulate
+from minidl.kernels.cupy.linear import linear
 from minidl.kernels.cupy.pooling import max_pool2d, sum_pool2d
 from minidl.kernels.cupy.special import erf
 
@@ -23,6 +24,7 @@ __all__ = [
     "conv2d",
     "erf",
     "im2col",
+    "linear",
     "max_pool2d",
     "sum_pool2d",
 ]

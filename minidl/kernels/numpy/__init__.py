@@ -5,6 +5,7 @@ from minidl.kernels.numpy.columns import col2im, im2col
 from minidl.kernels.numpy.convolution import conv2d
 from minidl.kernels.numpy.elementwise import accumulate, add_relu, hardswish, relu, sigmoid, silu
 from minidl.kernels.numpy.heap import keep_freed_memory
+from minidl.kernels.numpy.linear import linear
 from minidl.kernels.numpy.loss import cross_entropy
 from minidl.kernels.numpy.normalization import batch_norm, channel_moments, norm_relu
 from minidl.kernels.numpy.pooling import max_pool2d, sum_pool2d
@@ -23,6 +24,7 @@ __all__ = [
     "erf",
     "hardswish",
     "im2col",
+    "linear",
     "max_pool2d",
     "norm_relu",
     "norm_relu_conv2d",

@@ -61,6 +61,8 @@ def conv2d(
         dx = np.empty((x.shape[1], n, h * w), x.dtype) if wanted[0] else None
 
         def backward(tile: Tile) -> Any:
+            if dx is None and isinstance(way, Shifted) and not way.thin:
+                return way.backward_from_columns(source, upstream, tile)
             seen, matrix = source.matrix(tile) if wanted[1] else None, None if dx is None else tile.matrix(dx)
             return way.backward(seen, upstream, tile, matrix)
 

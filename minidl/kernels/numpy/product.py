@@ -101,6 +101,12 @@ class Shifted:
             multiply(self.turned, columns, dx)
         return None if x is None else outer(columns, x)
 
+    def backward_from_columns(self, x: Source, g: Source, tile: Tile) -> np.ndarray:
+        """What a tile adds to dW', from the columns of x: if no dx is wanted, and there are fewer of these."""
+        o, c, i, j = self.shape
+        part = outer(self.shifts.unfold(x, tile), g.matrix(tile))
+        return part.reshape(i * j, c, o).transpose(0, 2, 1).reshape(i * j * o, c)
+
     def gradient(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         """dW (O, C, I, J) from what `backward` returned for all tiles."""
         o, c, i, j = self.shape

@@ -22,6 +22,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"linear: x of shape {x.shape} has not the {weight.shape[1]} features that weight expects last"
         )
     _check_bias("linear", bias, weight.shape[0])
+    return _linear(x, weight, bias)
+
+
+@accelerated(by="linear")
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, /) -> Tensor:
     product = matmul(x, transpose(weight, 0, 1))
     return product if bias is None else product + bias
 

@@ -124,6 +124,17 @@ def statistics(training, c, dtype, backend):
     return tuple(minidl.Tensor(to_backend(draw(low, 1, c).astype(dtype), backend)) for low in (-1, 0.5))
 
 
+@given(st.lists(st.integers(0, 3), max_size=3), st.integers(1, 5), small, choices, layouts, dtypes, seeds)
+@example([3], 4, 2, (True, True, True), "contiguous", "float32", 0)
+@example([], 4, 2, (True, True, True), "contiguous", "float64", 0)
+@example([2, 3, 2], 4, 2, (False, True, False), "every other", "float64", 0)
+def test_linear(backend, before, c, o, wanted, layout, dtype, seed):
+    draw = np.random.default_rng(seed).standard_normal
+    arrays = [draw((*before, c)), draw((o, c)), draw(o)]
+    kernel_equals_composition(F.linear, arrays, backend, dtype, layout, seed, wanted)
+    kernel_equals_composition(F.linear, [*arrays[:2], None], backend, dtype, layout, seed, wanted)
+
+
 @given(small, st.integers(1, 5), st.lists(small, max_size=2), st.booleans(), choices, layouts, seeds)
 @example(3, 4, [2, 5], True, (True, True, True), "channel-major", 0)
 @example(3, 4, [2, 5], True, (False, True, False), "contiguous", 0)
@@ -287,4 +298,4 @@ def test_every_accelerated_op_is_tested_here():
     from minidl.nn.functional import convolution, normalization, pooling
 
     source = "".join(inspect.getsource(module) for module in (convolution, normalization, pooling))
-    assert source.count("@accelerated(") == 6
+    assert source.count("@accelerated(") == 7

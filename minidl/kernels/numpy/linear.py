@@ -1,0 +1,54 @@
+"""The linear layer: on each thread products with some of the weights, and gradients in their own layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from minidl.kernels.common.layout import tiles
+from minidl.kernels.numpy.parallel import parallel
+
+Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
+
+PART = 1 << 26
+"""How many multiplications to do at a time: about a millisecond."""
+
+
+def linear(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None
+) -> tuple[np.ndarray, Callable[[np.ndarray, Sequence[bool]], Gradients]]:
+    """y = x Wᵀ + b for x (..., C), W (O, C), b (O), and the pullback dx = g W, dW = gᵀ x, db = Σ g."""
+    rows = x.reshape(-1, x.shape[-1])
+    (n, c), o = rows.shape, len(weight)
+    y = np.empty((n, o), x.dtype)
+
+    def forward(part: slice) -> None:
+        y[:, part] = rows @ weight[part].T
+        if bias is not None:
+            y[:, part] += bias[part]
+
+    parallel(forward, tiles(o, n * c, PART))
+
+    def pull(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
+        upstream = g.reshape(-1, o)
+        dx = np.empty((n, c), g.dtype) if wanted[0] else None
+        dweight = np.empty((o, c), g.dtype) if wanted[1] else None
+
+        def for_x(part: slice) -> None:
+            dx[:, part] = upstream @ weight[:, part]  # type: ignore[index]  # called only if wanted
+
+        def for_weight(part: slice) -> None:
+            np.matmul(upstream[:, part].T, rows, out=dweight[part])  # type: ignore[index]
+
+        if wanted[0]:
+            parallel(for_x, tiles(c, n * o, PART))
+        if wanted[1]:
+            parallel(for_weight, tiles(o, n * c, PART))
+        return (
+            None if dx is None else dx.reshape(x.shape),
+            dweight,
+            upstream.sum(axis=0) if bias is not None and wanted[2] else None,
+        )
+
+    return y.reshape(*x.shape[:-1], o), pull
