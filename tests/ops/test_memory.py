@@ -6,7 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from minidl import backward, ops, tensor
+from minidl import backward, kernels, ops, tensor
+from minidl.backend import to_backend
 
 
 def channels(*numbers, backend="numpy", dtype=np.float32, **settings):
@@ -102,3 +103,40 @@ def test_room_must_be_for_at_least_what_there_is():
         ops.reserve(channels(1, 2), 1)
     with pytest.raises(ValueError, match="too little"):
         ops.reserve(tensor([1.0]), 5)
+
+
+def test_each_channel_in_a_room_is_measured_once(backend, monkeypatch):
+    table, measured = kernels.table(channels(1, backend=backend).data), []
+
+    def spy(x, channel_moments=table.channel_moments):
+        measured.append(x.shape[1])
+        return channel_moments(x)
+
+    monkeypatch.setattr(table, "channel_moments", spy)
+    rng = np.random.default_rng(0)
+    parts = [tensor(rng.standard_normal((3, n, 4, 5)), backend=backend) for n in (2, 1, 3)]
+    x = ops.reserve(parts[0], 6)
+    longer = [x]
+    for part in parts[1:]:
+        longer.append(ops.concatenate([longer[-1], part], 1))
+    for y in (longer[1], longer[0], longer[2], longer[2], longer[1]):
+        array = y.numpy()
+        moments = y.room.moments(y.shape[1])
+        for found, wanted in zip(moments, (array.mean((0, 2, 3)), array.var((0, 2, 3))), strict=True):
+            assert found.dtype == y.dtype
+            np.testing.assert_allclose(to_backend(found, "numpy"), wanted, rtol=1e-12, atol=1e-14)
+    assert measured == [3, 3]
+
+
+def test_threads_that_normalise_the_same_room_measure_it_once():
+    x = ops.reserve(tensor(np.random.default_rng(0).standard_normal((2, 9, 30, 30))), 9)
+    found = []
+    threads = [threading.Thread(target=lambda n=n: found.append((n, *x.room.moments(n)))) for n in [9, 5, 1, 7, 9, 3]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6
+    for n, mean, variance in found:
+        np.testing.assert_allclose(mean, x.data[:, :n].mean((0, 2, 3)), rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(variance, x.data[:, :n].var((0, 2, 3)), rtol=1e-12)

@@ -57,6 +57,10 @@ def curves(shape):
 
 ROWS = [
     *(sample for shape in SHAPES for sample in curves(shape)),
+    *(
+        row(F.add_relu, shapes, lambda x, y: np.maximum(x + y, 0), broadcasts=True)
+        for shapes in ([(2, 3, 2), (3, 1)], [(2, 1, 3), (1, 2, 1)], [(), (4,)])
+    ),
     *(row(F.softmax, [shape], softmax, dim) for shape, dim in AXES),
     *(row(F.log_softmax, [shape], log_softmax, dim) for shape, dim in AXES),
     # where the definitions overflow: float32 at 100, float64 at 1,000, too far out for differences of float64
