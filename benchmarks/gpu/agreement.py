@@ -50,7 +50,7 @@ def _pulled(result: tuple[Array, Callable[[Array, Sequence[bool]], Sequence[Arra
 
 
 def _normalized(k: Any, x: Array, weight: Array, bias: Array) -> list[Array]:
-    return _pulled(k.batch_norm(x, weight, bias, 1e-5, k.channel_moments(x)), 3)
+    return _pulled(k.batch_norm(x, weight, bias, 1e-5, k.channel_moments(x), True), 3)
 
 
 def _convolved(stride: Any, padding: Any, dilation: Any, groups: int) -> Call:
