@@ -62,6 +62,8 @@ def test_kernels_compute_what_the_definitions_say(backend, name):
     assert "einsum" in defined - ops
     assert "conv2d" in ops - defined
     assert found.keys() == expected.keys()
+    largest = {what: np.abs(array).max() for what, array in expected.items()}
+    least = 1e-6 * max(largest.values())  # of a bias in front of a batch norm the gradient is 0 but for rounding
     for what, array in expected.items():
-        tolerance = 1e-9 * np.abs(array).max()
+        tolerance = 1e-9 * max(largest[what], least)
         np.testing.assert_allclose(found[what], array, rtol=0, atol=tolerance, err_msg=what)
