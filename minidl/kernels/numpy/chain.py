@@ -11,6 +11,7 @@ is a' = max(± x + t/|s|, 0), and d = |s|·(gradient at s·x + t) comes out of t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,39 +19,49 @@ import numpy as np
 from minidl.kernels.common.convolution import Geometry, Pair
 from minidl.kernels.common.layout import feature_map
 from minidl.kernels.numpy.constant import constant
-from minidl.kernels.numpy.convolution import channel_sums, product_for
+from minidl.kernels.numpy.convolution import Way, channel_sums, forward, product_for
 from minidl.kernels.numpy.debt import Debt
 from minidl.kernels.numpy.normalization import Moments, affine
 from minidl.kernels.numpy.parallel import parallel, scratch
 from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import total
 
-Pull = Callable[
-    [np.ndarray, Sequence[bool], "np.ndarray | None"], tuple[tuple["np.ndarray | None", ...], "Debt | None"]
-]
+Pull = Callable[[np.ndarray, Sequence[bool], "np.ndarray | None"], tuple[tuple[Any, ...], "Debt | None"]]
 
 SMALLEST = 1e-12
 """The smallest |s| that the weights can take over without a loss."""
 
 
 class Rectified(Source):
-    """a' = max(± x + t/|s|, 0), with t/|s| and the signs, unless all are +, for each channel."""
+    """a' = max(± x + t/|s|, 0) for x as planes."""
 
-    def __init__(self, x: np.ndarray, sign: np.ndarray | None, offset: np.ndarray):
+    def __init__(self, x: np.ndarray, scale: np.ndarray, shift: np.ndarray):
         super().__init__(x)
-        self.sign, self.offset = sign, offset
+        self.fold = np.abs(scale)
+        self.sign = None if (scale > 0).all() else np.sign(scale)
+        self.offset = shift / self.fold
 
     def write(self, images: slice, pixels: slice, out: np.ndarray) -> None:
-        part = self.array[:, images, pixels]
-        if self.sign is not None:
-            part = np.multiply(part, self.sign[:, None, None], out=out)
-        np.add(part, self.offset[:, None, None], out=out)
-        np.maximum(out, constant(0, out.shape, out.dtype), out=out)
+        """A part of a', into `out` (C, n, pixels)."""
+        self._rectify(self.array[:, images, pixels], out)
 
     def matrix(self, tile: Tile) -> np.ndarray:
-        rectified = scratch("rectified", (self.channels, *tile.shape), self.dtype)
-        self.write(tile.images, tile.pixels, rectified)
-        return rectified.reshape(self.channels, -1)
+        """A tile of a' with one row a channel."""
+        part = tile.matrix(self.array)
+        rectified = scratch("rectified", part.shape, self.dtype)
+        self._rectify(part, rectified)
+        return rectified
+
+    def signed(self, channels: np.ndarray) -> np.ndarray:
+        """Numbers for each channel, or rows, times the signs."""
+        return channels if self.sign is None else (channels.T * self.sign).T
+
+    def _rectify(self, x: np.ndarray, out: np.ndarray) -> None:
+        wide = (-1,) + (1,) * (x.ndim - 1)
+        if self.sign is not None:
+            x = np.multiply(x, self.sign.reshape(wide), out=out)
+        np.add(x, self.offset.reshape(wide), out=out)
+        np.maximum(out, constant(0, out.shape, out.dtype), out=out)
 
 
 def norm_relu_conv2d(
@@ -72,62 +83,52 @@ def norm_relu_conv2d(
     pull(g, wanted, into) adds the gradient of x to `into`, if that is given, and returns what is still to be
     subtracted from it: with M elements in a channel, D = Σ d·(x - μ) and S = Σ d, it is r² D/M (x - μ) + S/M.
     """
-    mean, _ = moments
     root, scale, shift = affine(moments, gamma, beta, eps)
-    fold = np.abs(scale)
-    if groups > 1 or not fold.min(initial=1) > SMALLEST:
+    if groups > 1 or not np.abs(scale).min(initial=1) > SMALLEST:
         return None
-    way = product_for(x, weight * fold[:, None, None], Geometry(weight.shape[2:], stride, padding, dilation), groups)
+    source = Rectified(planes(x), scale, shift)
+    fold = source.fold[:, None, None]
+    way = product_for(x, weight * fold, Geometry(weight.shape[2:], stride, padding, dilation), groups)
     if way is None:
         return None
-    n, c, h, w = x.shape
-    sign = None if (scale > 0).all() else np.sign(scale)
-    source = Rectified(planes(x), sign, shift / fold)
-    y = np.empty((len(weight), n, h * w), x.dtype)
-    tiles = way.tiles(n)
 
-    def forward(tile: Tile) -> None:
-        way.forward(source, tile, y)
-        if bias is not None:
-            np.add(tile.of(y), bias[:, None, None], out=tile.of(y))
-
-    parallel(forward, tiles)
-
-    def pull(
-        g: np.ndarray, wanted: Sequence[bool], into: np.ndarray | None
-    ) -> tuple[tuple[np.ndarray | None, ...], Debt | None]:
-        upstream = Source(planes(g))
-        _ = way.turned  # made now, not by every thread for itself
-        dx = np.empty((c, n, h * w), x.dtype) if into is None else planes(into)
-
-        def backward(tile: Tile) -> tuple[Any, ...]:
-            a = source.matrix(tile)
-            d = scratch("passed", a.shape, x.dtype)
-            dweight = way.backward(a, upstream, tile, d)
-            on = np.greater(a, constant(0, a.shape, x.dtype), out=scratch("on", a.shape, np.bool_))
-            np.multiply(d, on, out=d)
-            sums = d @ constant(1, d.shape[1:], x.dtype), np.vecdot(d, a)
-            if sign is not None:
-                np.multiply(d, sign[:, None], out=d)
-            part = tile.of(dx)
-            if into is None:
-                part[...] = d.reshape(part.shape)
-            else:
-                np.add(part, d.reshape(part.shape), out=part)
-            return dweight, *sums
-
-        dweights, sums, products = zip(*parallel(backward, tiles), strict=True)
-        sum_d, count = total(sums), n * h * w
-        deviation = total(products) - (0 if beta is None else beta / fold) * sum_d  # ± Σ d·(x - μ)
+    def pull(g: np.ndarray, wanted: Sequence[bool], into: np.ndarray | None) -> tuple[tuple[Any, ...], Debt | None]:
+        dx, dweights, sum_d, sum_da = _backward(way, source, planes(g), into)
+        deviation = source.signed(sum_da - (0 if beta is None else beta / source.fold) * sum_d)  # Σ d·(x - μ)
         debt = None
         if of_batch:
-            slope = root * root * deviation / count
-            debt = Debt(x, (sum_d if sign is None else sum_d * sign) / count - slope * mean, slope)
+            count = x.size // x.shape[1]
+            slope = source.signed(root * root * deviation) / count
+            debt = Debt(x, source.signed(sum_d) / count - slope * moments[0], slope)
         dbias = channel_sums(g) if bias is not None and wanted[4] else None
-        if into is not None and not np.may_share_memory(dx, into):
-            into[...] = feature_map(dx, x.shape)
-        dgamma, dbeta = root * deviation / scale, sum_d / fold
-        dweight = way.gradient(dweights) * fold[:, None, None]
-        return (feature_map(dx, x.shape), dgamma, dbeta, dweight, dbias), debt
+        dgamma, dbeta = root * deviation / source.fold, sum_d / source.fold
+        return (feature_map(dx, x.shape), dgamma, dbeta, way.gradient(dweights) * fold, dbias), debt
 
-    return feature_map(y, (n, len(weight), h, w)), pull
+    return feature_map(forward(way, source, bias), (len(x), len(weight), *x.shape[2:])), pull
+
+
+def _backward(
+    way: Way, source: Rectified, g: np.ndarray, into: np.ndarray | None
+) -> tuple[np.ndarray, Sequence[Any], np.ndarray, np.ndarray]:
+    """± d as planes, in the memory of `into` if that is given, what makes dW, Σ d and Σ d·a'."""
+    upstream, zero = Source(g), partial(constant, 0, dtype=g.dtype)
+    _ = way.turned  # made now, not by every thread for itself
+    dx = np.empty_like(source.array, order="C") if into is None else planes(into)
+
+    def step(tile: Tile) -> tuple[Any, ...]:
+        a, part = source.matrix(tile), tile.matrix(dx)
+        d = part if into is None else scratch("passed", a.shape, a.dtype)
+        dweight = way.backward(a, upstream, tile, d)
+        on = np.greater(a, zero(a.shape), out=scratch("on", a.shape, np.bool_))
+        np.multiply(d, on, out=d)
+        sums = d @ constant(1, d.shape[1:], d.dtype), np.vecdot(d, a)
+        if source.sign is not None:
+            np.multiply(d, source.sign[:, None], out=d)
+        if into is not None:
+            np.add(part, d, out=part)
+        return dweight, *sums
+
+    dweights, sums, products = zip(*parallel(step, way.tiles(source.array.shape[1])), strict=True)
+    if into is not None and not np.may_share_memory(dx, into):
+        into[...] = feature_map(dx, into.shape)
+    return dx, dweights, total(sums), total(products)

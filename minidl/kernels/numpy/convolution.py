@@ -43,22 +43,12 @@ def conv2d(
         return with_bias(conv2d_by_phases(conv2d, x, weight, geometry), bias)
     if way is None:
         return _general(x, weight, bias, stride, padding, dilation, groups)
-    n, _, h, w = x.shape
     source = Source(planes(x))
-    y = np.empty((len(weight), n, h * w), x.dtype)
-    tiles = way.tiles(n)
-
-    def forward(tile: Tile) -> None:
-        way.forward(source, tile, y)
-        if bias is not None:
-            np.add(tile.of(y), bias[:, None, None], out=tile.of(y))
-
-    parallel(forward, tiles)
 
     def pull(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
         upstream = Source(planes(g))
         _ = way.turned  # made now, not by every thread for itself
-        dx = np.empty((x.shape[1], n, h * w), x.dtype) if wanted[0] else None
+        dx = np.empty_like(source.array, order="C") if wanted[0] else None
 
         def backward(tile: Tile) -> Any:
             if dx is None and isinstance(way, Shifted) and not way.thin:
@@ -66,14 +56,28 @@ def conv2d(
             seen, matrix = source.matrix(tile) if wanted[1] else None, None if dx is None else tile.matrix(dx)
             return way.backward(seen, upstream, tile, matrix)
 
-        parts: list[Any] = parallel(backward, tiles) if wanted[0] or wanted[1] else []
+        parts: list[Any] = parallel(backward, way.tiles(len(x))) if wanted[0] or wanted[1] else []
         return (
             None if dx is None else feature_map(dx, x.shape),
             way.gradient(parts) if wanted[1] else None,
             channel_sums(g) if bias is not None and wanted[2] else None,
         )
 
-    return feature_map(y, (n, len(weight), h, w)), pull
+    return feature_map(forward(way, source, bias), (len(x), len(weight), *x.shape[2:])), pull
+
+
+def forward(way: Way, source: Source, bias: np.ndarray | None) -> np.ndarray:
+    """The convolution of planes, as planes (O, N, H·W)."""
+    channels, n, plane = len(way.kernel), *source.array.shape[1:]
+    y = np.empty((channels, n, plane), source.dtype)
+
+    def step(tile: Tile) -> None:
+        way.forward(source, tile, y)
+        if bias is not None:
+            np.add(tile.of(y), bias[:, None, None], out=tile.of(y))
+
+    parallel(step, way.tiles(n))
+    return y
 
 
 def with_bias(result: tuple[np.ndarray, Callable[..., Any]], bias: np.ndarray | None) -> tuple[np.ndarray, Pull]:

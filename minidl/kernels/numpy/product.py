@@ -29,7 +29,7 @@ class Pointwise:
     """A 1×1 kernel."""
 
     def __init__(self, weight: np.ndarray, size: tuple[int, int]):
-        self.weight, self.size = weight.reshape(weight.shape[:2]), size
+        self.kernel, self.weight, self.size = weight, weight.reshape(weight.shape[:2]), size
 
     @cached_property
     def turned(self) -> np.ndarray:
