@@ -45,8 +45,9 @@ class Node:
     A node refers to its parents' nodes, never to a tensor, so the graph has no reference cycles; `number` grows in
     the order of creation, so consumers have higher numbers than what they consume. A leaf has no pull; it keeps its
     gradient. `hands_out` tells what memory the pull returns: "new" arrays, disjoint "parts" of the gradient it was
-    given, or "any"; if "sums", then pull(g, wanted, totals) may add to what has arrived at its parents, and also
-    returns what each of them still owes. A node with `channels` joined its parents there, and passes debts on.
+    given, or "any"; if "sums", then pull(g, wanted, totals, debt) settles what g owes, may add to what has arrived at
+    its parents, and returns also what each of them owes. A node with `channels` joined its parents there, and passes
+    debts on.
     """
 
     __slots__ = (
@@ -239,7 +240,7 @@ def _propagate(
             node = heapq.heappop(queue)[1]
             total = pending.pop(node)
             keeps = node.keeps_grad if targets is None else node in targets
-            if keeps or node.channels is None:
+            if keeps or (node.channels is None and node.hands_out != "sums"):
                 total.settle()
             if keeps:
                 g = total.kept()
@@ -311,7 +312,7 @@ def _step(
     debts: Sequence[Debt | None] = [None] * len(wanted)
     if node.hands_out == "sums":
         into = [before.gradient if before is not None and before.ours else None for before in totals]
-        parts, debts = node.pull(g, wanted, into)  # type: ignore[misc]
+        parts, debts = node.pull(g, wanted, into, debt)  # type: ignore[misc]
     else:
         parts = node.pull(g, wanted)  # type: ignore[misc]  # a node without a pull is not asked
         if debt is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from minidl import autograd, kernels, ops
 from minidl.backend import common_backend, is_cupy
 from minidl.mode import mode
 from minidl.tensor import Tensor
+
+if TYPE_CHECKING:
+    from minidl.kernels.numpy.debt import Debt
 
 Op = TypeVar("Op", bound=Callable[..., Any])
 Parameters = ParamSpec("Parameters")
@@ -62,8 +65,9 @@ def accelerated(by: str, hands_out: str = "new") -> Callable[[Op], Op]:
     because it is not made for such a case, and it is what gets differentiated when a gradient of a gradient is
     recorded.
 
-    A kernel that hands out "sums" has a pull(g, wanted, into) that adds the gradient of the first input to `into`,
-    unless that is None, and returns, beside the gradients, what the first owes: see `minidl.kernels.numpy.debt`.
+    A kernel that hands out "sums" has a pull(g, wanted, into, debt), which adds the gradient of the first input to
+    `into`, unless that is None, and settles what g owes; it returns the gradients, and what the first of them owes in
+    turn: see `minidl.kernels.numpy.debt`.
     """
 
     def decorate(composition: Op) -> Op:
@@ -87,15 +91,15 @@ def accelerated(by: str, hands_out: str = "new") -> Callable[[Op], Op]:
                 return [None if part is None else Tensor(part) for part in first_order(g.data, wanted)]
 
             def pull_into(
-                g: Tensor, wanted: Sequence[bool], into: Sequence[Tensor | None]
+                g: Tensor, wanted: Sequence[bool], into: Sequence[Tensor | None], debt: Debt | None
             ) -> tuple[list[Any], list[Any]]:
                 nothing = [None] * len(wanted)
                 if mode.recording:
                     return pull(g, wanted), nothing
                 total = into[0]
-                (dx, *others), debt = first_order(g.data, wanted, None if total is None else total.data)
+                (dx, *others), left = first_order(g.data, wanted, None if total is None else total.data, debt)
                 first = total if total is not None and wanted[0] else dx if dx is None else Tensor(dx)
-                return [first, *(None if part is None else Tensor(part) for part in others)], [debt, *nothing[1:]]
+                return [first, *(None if part is None else Tensor(part) for part in others)], [left, *nothing[1:]]
 
             return autograd.record(by, value, inputs, pull_into if hands_out == "sums" else pull, hands_out)
 

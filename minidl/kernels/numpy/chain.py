@@ -20,13 +20,13 @@ from minidl.kernels.common.convolution import Geometry, Pair
 from minidl.kernels.common.layout import feature_map
 from minidl.kernels.numpy.constant import constant
 from minidl.kernels.numpy.convolution import Way, channel_sums, forward, product_for
-from minidl.kernels.numpy.debt import Debt
+from minidl.kernels.numpy.debt import Debt, Owing
 from minidl.kernels.numpy.normalization import Moments, affine
 from minidl.kernels.numpy.parallel import parallel, scratch
 from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import total
 
-Pull = Callable[[np.ndarray, Sequence[bool], "np.ndarray | None"], tuple[tuple[Any, ...], "Debt | None"]]
+Pull = Callable[..., tuple[tuple[Any, ...], Debt | None]]
 
 SMALLEST = 1e-12
 """The smallest |s| that the weights can take over without a loss."""
@@ -80,8 +80,8 @@ def norm_relu_conv2d(
 ) -> tuple[np.ndarray, Pull] | None:
     """y (N, O, H, W) and its pullback; None for a convolution that is no single product, and for vanishing scales.
 
-    pull(g, wanted, into) adds the gradient of x to `into`, if that is given, and returns what is still to be
-    subtracted from it: with M elements in a channel, D = Σ d·(x - μ) and S = Σ d, it is r² D/M (x - μ) + S/M.
+    pull(g, wanted, into, owed), where g still owes something, adds the gradient of x to `into`, if that is given, and
+    returns what that owes in turn: with M elements in a channel, D = Σ d·(x - μ) and S = Σ d, r² D/M (x - μ) + S/M.
     """
     root, scale, shift = affine(moments, gamma, beta, eps)
     if groups > 1 or not np.abs(scale).min(initial=1) > SMALLEST:
@@ -92,15 +92,20 @@ def norm_relu_conv2d(
     if way is None:
         return None
 
-    def pull(g: np.ndarray, wanted: Sequence[bool], into: np.ndarray | None) -> tuple[tuple[Any, ...], Debt | None]:
-        dx, dweights, sum_d, sum_da = _backward(way, source, planes(g), into)
+    def pull(
+        g: np.ndarray, wanted: Sequence[bool], into: np.ndarray | None, owed: Debt | None
+    ) -> tuple[tuple[Any, ...], Debt | None]:
+        upstream = Source(planes(g)) if owed is None else Owing(g, owed)
+        dx, dweights, sum_d, sum_da = _backward(way, source, upstream, into)
         deviation = source.signed(sum_da - (0 if beta is None else beta / source.fold) * sum_d)  # Σ d·(x - μ)
         debt = None
         if of_batch:
             count = x.size // x.shape[1]
             slope = source.signed(root * root * deviation) / count
             debt = Debt(x, source.signed(sum_d) / count - slope * moments[0], slope)
-        dbias = channel_sums(g) if bias is not None and wanted[4] else None
+        dbias = None
+        if bias is not None and wanted[4]:
+            dbias = channel_sums(g if owed is None else owed.settle(g, in_place=False))
         dgamma, dbeta = root * deviation / source.fold, sum_d / source.fold
         return (feature_map(dx, x.shape), dgamma, dbeta, way.gradient(dweights) * fold, dbias), debt
 
@@ -108,17 +113,17 @@ def norm_relu_conv2d(
 
 
 def _backward(
-    way: Way, source: Rectified, g: np.ndarray, into: np.ndarray | None
+    way: Way, source: Rectified, g: Source, into: np.ndarray | None
 ) -> tuple[np.ndarray, Sequence[Any], np.ndarray, np.ndarray]:
     """± d as planes, in the memory of `into` if that is given, what makes dW, Σ d and Σ d·a'."""
-    upstream, zero = Source(g), partial(constant, 0, dtype=g.dtype)
+    zero = partial(constant, 0, dtype=g.dtype)
     _ = way.turned  # made now, not by every thread for itself
     dx = np.empty_like(source.array, order="C") if into is None else planes(into)
 
     def step(tile: Tile) -> tuple[Any, ...]:
         a, part = source.matrix(tile), tile.matrix(dx)
         d = part if into is None else scratch("passed", a.shape, a.dtype)
-        dweight = way.backward(a, upstream, tile, d)
+        dweight = way.backward(a, g, tile, d)
         on = np.greater(a, zero(a.shape), out=scratch("on", a.shape, np.bool_))
         np.multiply(d, on, out=d)
         sums = d @ constant(1, d.shape[1:], d.dtype), np.vecdot(d, a)

@@ -61,7 +61,7 @@ def im2col(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Padding, dil
         (sc, sh * dilation[0], sw * dilation[1], sn, sh * stride[0], sw * stride[1]),
         writeable=False,
     )
-    return np.ascontiguousarray(windows).transpose(3, 0, 1, 2, 4, 5)
+    return windows.copy().transpose(3, 0, 1, 2, 4, 5)
 
 
 def col2im(

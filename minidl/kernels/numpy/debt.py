@@ -14,6 +14,7 @@ import numpy as np
 from minidl.kernels.common.layout import feature_map, rows, tiles
 from minidl.kernels.numpy.normalization import ROWS
 from minidl.kernels.numpy.parallel import parallel, scratch
+from minidl.kernels.numpy.plane import Source, Tile, planes
 
 
 class Debt(NamedTuple):
@@ -46,3 +47,28 @@ class Debt(NamedTuple):
 
         parallel(subtract, tiles(matrix.shape[0], matrix.shape[1], ROWS))
         return feature_map(settled, g.shape)
+
+
+class Owing(Source):
+    """Planes of g - α - β·x: the debt is settled tile by tile, where the gradient is read."""
+
+    def __init__(self, g: np.ndarray, debt: Debt):
+        super().__init__(planes(g))
+        self.debt, self.x = debt, planes(debt.x)
+
+    def write(self, images: slice, pixels: slice, out: np.ndarray) -> None:
+        """A part of them, into `out` (C, n, pixels)."""
+        self._settle(self.array[:, images, pixels], self.x[:, images, pixels], out)
+
+    def matrix(self, tile: Tile) -> np.ndarray:
+        """A tile with one row a channel."""
+        part = tile.matrix(self.array)
+        settled = scratch("settled", part.shape, self.dtype)
+        self._settle(part, tile.matrix(self.x), settled)
+        return settled
+
+    def _settle(self, g: np.ndarray, x: np.ndarray, out: np.ndarray) -> None:
+        wide = (-1,) + (1,) * (g.ndim - 1)
+        np.multiply(x, self.debt.slope.reshape(wide), out=out)
+        np.add(out, self.debt.constant.reshape(wide), out=out)
+        np.subtract(g, out, out=out)

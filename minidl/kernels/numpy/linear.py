@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ def linear(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None
 ) -> tuple[np.ndarray, Callable[[np.ndarray, Sequence[bool]], Gradients]]:
     """y = x Wᵀ + b for x (..., C), W (O, C), b (O), and the pullback dx = g W, dW = gᵀ x, db = Σ g."""
-    rows = x.reshape(-1, x.shape[-1])
+    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     (n, c), o = rows.shape, len(weight)
     y = np.empty((n, o), x.dtype)
 
@@ -31,7 +32,7 @@ def linear(
     parallel(forward, tiles(o, n * c, PART))
 
     def pull(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
-        upstream = g.reshape(-1, o)
+        upstream = g.reshape(n, o)
         dx = np.empty((n, c), g.dtype) if wanted[0] else None
         dweight = np.empty((o, c), g.dtype) if wanted[1] else None
 
