@@ -5,9 +5,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from minidl.backend import array_module
 from tests.kernels.windows import (
     LAYOUTS,
     MANY_BLOCKS,
+    ONE_PIXEL,
     ONE_WINDOW,
     cases,
     is_channel_major,
@@ -24,11 +26,13 @@ seeds = st.integers(0, 2**32 - 1)
 @example(MANY_BLOCKS, "contiguous", np.float32, 0)
 @example(MANY_BLOCKS, "channel-major", np.float64, 0)
 @example(ONE_WINDOW, "channel-major", np.float32, 0)
+@example(ONE_PIXEL, "channel-major", np.float32, 0)
 def test_im2col_shows_what_every_window_sees(kernels, case, layout, dtype, seed):
     x = LAYOUTS[layout](kernels.array(whole_numbers(case.shape, dtype, seed)))
     before = kernels.numpy(x).copy()
     columns = kernels.im2col(x, *case[1:])
     assert columns.dtype == dtype
+    assert not array_module(x).may_share_memory(columns, x)
     np.testing.assert_array_equal(kernels.numpy(columns), seen(before, case, outside=0))
     np.testing.assert_array_equal(kernels.numpy(x), before)
 

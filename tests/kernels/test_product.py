@@ -128,5 +128,9 @@ def test_each_case_has_its_way_and_each_way_computes_the_same(shape, outputs, ke
     wanted = (value + bias[:, None, None], dx, np.concatenate(dweight), g.sum((0, 2, 3)))
     for ours, theirs in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    for k in range(3):  # one gradient alone
+        alone = pull(g, [k == other for other in range(3)])
+        assert [part is None for part in alone] == [k != other for other in range(3)]
+        np.testing.assert_array_equal(alone[k], wanted[1 + k])
     assert is_channel_major(found[0])
     assert is_channel_major(found[1])

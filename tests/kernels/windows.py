@@ -46,6 +46,7 @@ def cases(draw, dilations=ANY_DILATION):
 
 MANY_BLOCKS = Case((3, 5, 37, 41), (3, 2), (2, 1), ((1, 1), (1, 0)), (1, 2))
 ONE_WINDOW = Case((2, 3, 4, 5), (4, 5), (1, 1), ((0, 0), (0, 0)), (1, 1))
+ONE_PIXEL = Case((2, 3, 4, 5), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
 
 
 def seen(x, case, outside):
