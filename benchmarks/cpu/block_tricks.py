@@ -1,0 +1,174 @@
+"""Tricks of the whole dense block: it takes a step with each of them turned off, and with all on."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+import minidl
+from benchmarks.cpu.tile_tricks import normal
+from benchmarks.cpu.trick import Side, Sides, trick
+from minidl.kernels import numpy as kernels
+from minidl.kernels.numpy.chain import norm_relu_conv2d
+from minidl.models import densenet
+from minidl.ops.memory import Room
+
+BLOCK = "DenseNet-BC-100's first block, [32, 32²], forward and backward"
+
+
+def step(n: int) -> Side:
+    """Forward and backward through 16 layers; the gradients."""
+    minidl.manual_seed(0)
+    block = densenet.DenseBlock(16, 24, 12, bottleneck=True, drop_rate=0.0)
+    x = minidl.tensor(normal(24, n, 32, 32).swapaxes(0, 1)).requires_grad_()
+    g = minidl.tensor(normal(216, n, 32, 32).swapaxes(0, 1))
+
+    def both() -> list[np.ndarray]:
+        return [part.data for part in minidl.grad(block(x), [x, *block.parameters()], g)]
+
+    return both
+
+
+def within(side: Side, *contexts: AbstractContextManager[Any]) -> Side:
+    """A side that works while something is turned off."""
+
+    def changed() -> Any:
+        with ExitStack() as stack:
+            for context in contexts:
+                stack.enter_context(context)
+            return side()
+
+    return changed
+
+
+original: Callable[..., Any] = norm_relu_conv2d
+
+
+def chain_by(kernel: Callable[..., Any]) -> AbstractContextManager[Any]:
+    """Another kernel for batch norm, ReLU and convolution."""
+    return mock.patch.object(kernels, "norm_relu_conv2d", kernel)
+
+
+def moments_anew() -> AbstractContextManager[Any]:
+    """Every layer measures all its channels."""
+    return mock.patch.object(Room, "moments", lambda room, count: kernels.channel_moments(room.prefix(count)))
+
+
+@trick(
+    "A tile for each thread",
+    "numpy/parallel.py",
+    "threads inside BLAS",
+    BLOCK,
+    32,
+    why="NumPy lets go of Python's lock in products and in long elementwise calls, so ordinary threads can work "
+    "side by side. Each takes a tile that its core's cache holds through all steps; threads inside BLAS wait "
+    "for each other in every product, and do nothing in between.",
+)
+def pool(n: int) -> Sides:
+    """A block on the pool of threads, and on one thread whose BLAS has several."""
+    module = importlib.import_module("minidl.kernels.numpy.parallel")
+    inside = mock.patch.multiple(module, _threads=1, _one_thread_each=nullcontext())
+    return Sides(step(n), within(step(n), inside))
+
+
+@trick(
+    "Concatenation in a reserved room",
+    "../ops/memory.py",
+    "`np.concatenate`",
+    BLOCK,
+    32,
+    with_memory=True,
+    why="All features of a block lie in one array, with channels as rows: a layer's new channels are written "
+    "behind those that are there, and all layers share them. Nothing is copied, and memory grows with the "
+    "depth, not its square.",
+)
+def room(n: int) -> Sides:
+    """A block with and without copies, both without shared statistics."""
+    copying = mock.patch.object(densenet, "reserve", lambda x, channels: x)
+    return Sides(within(step(n), moments_anew()), within(step(n), moments_anew(), copying))
+
+
+@trick(
+    "Statistics once for a channel",
+    "../ops/memory.py",
+    "measured in each layer that normalises it",
+    BLOCK,
+    32,
+    why="The mean and the variance of a channel do not change when others are put beside it. So the room measures "
+    "its new channels once, for all layers to come.",
+)
+def moments(n: int) -> Sides:
+    """A block that shares statistics, and one that does not."""
+    return Sides(step(n), within(step(n), moments_anew()))
+
+
+@trick(
+    "Normalise, rectify, convolve in one",
+    "numpy/chain.py",
+    "three kernels, one after the other",
+    BLOCK,
+    32,
+    with_memory=True,
+    why="A tile of x is normalised and rectified in the cache, and multiplied at once: what is between the three "
+    "never reaches memory. To compute it again in the backward pass is cheaper than to write and to read it.",
+)
+def in_one(n: int) -> Sides:
+    """A block with one kernel a layer, and with three."""
+    chain = importlib.import_module("minidl.nn.chain")  # nn has a function of this name
+    return Sides(step(n), within(step(n), mock.patch.object(chain, "_are", return_value=False)))
+
+
+@trick(
+    "Corrections in one pass for all",
+    "numpy/debt.py",
+    "a pass for each layer",
+    BLOCK,
+    32,
+    why="The gradient through a batch norm lacks a constant and a multiple of x for each channel. Those of all "
+    "layers that read the channel add up as numbers; one pass over memory subtracts them when the gradient is "
+    "needed.",
+)
+def debts(n: int) -> Sides:
+    """A block that corrects gradients once, and one that does so in each layer."""
+
+    def paid_at_once(*arguments: Any) -> Any:
+        y, pull = original(*arguments)
+
+        def pull_and_pay(g: np.ndarray, wanted: Sequence[bool], into: Any) -> Any:
+            (dx, *others), debt = pull(g, wanted, into)
+            return (dx if debt is None else debt.settle(dx, in_place=True), *others), None
+
+        return y, pull_and_pay
+
+    return Sides(step(n), within(step(n), chain_by(paid_at_once)))
+
+
+@trick(
+    "Gradients added where they are",
+    "numpy/chain.py",
+    "an array for each, added up afterwards",
+    BLOCK,
+    32,
+    why="Every layer of a block adds to the gradients of all channels before it. It does so tile by tile, in the "
+    "array that is there, while its part is in the cache.",
+)
+def in_place(n: int) -> Sides:
+    """A block that adds to gradients while it computes them, and one that does so afterwards."""
+
+    def apart(*arguments: Any) -> Any:
+        y, pull = original(*arguments)
+
+        def pull_apart(g: np.ndarray, wanted: Sequence[bool], into: Any) -> Any:
+            (dx, *others), debt = pull(g, wanted, None)
+            if into is not None:
+                kernels.accumulate(into, dx)
+            return (dx if into is None else into, *others), debt
+
+        return y, pull_apart
+
+    return Sides(step(n), within(step(n), chain_by(apart)))

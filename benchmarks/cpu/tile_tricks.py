@@ -1,0 +1,205 @@
+"""Tricks with single tiles and single calls, on all threads of the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.cpu.trick import Sides, trick
+from minidl.kernels.common.convolution import Geometry
+from minidl.kernels.numpy.constant import constant
+from minidl.kernels.numpy.multiply import multiply, outer
+from minidl.kernels.numpy.parallel import get_num_threads, parallel, scratch
+from minidl.kernels.numpy.plane import Source, Tile, cut
+from minidl.kernels.numpy.product import Shifted, total
+
+SIZE = 32, 32
+PIXELS = 32 * 32
+SAME = Geometry((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+"""3×3 with an image that keeps its size."""
+
+
+def normal(*shape: int) -> np.ndarray:
+    """Numbers by chance, but always the same."""
+    return np.random.default_rng(0).standard_normal(shape, np.float32)
+
+
+@trick(
+    "Products in small pieces",
+    "numpy/multiply.py",
+    "`np.matmul` of the tile",
+    "16×144 times 144×2048 (3×3 in ResNet-20), 16 times",
+    16,
+    why="OpenBLAS copies both factors into an order that its kernels like, and with few rows in the first that "
+    "takes as long as the product. For up to a million multiplications it has kernels that read the factors "
+    "where they are.",
+)
+def pieces(n: int) -> Sides:
+    """A thin matrix times wide ones."""
+    x, weight = normal(get_num_threads(), 144, 2048), normal(16, 144)
+    return _each_thread(
+        n, (16, 2048), lambda i, y: multiply(weight, x[i], y), lambda i, y: np.matmul(weight, x[i], out=y)
+    )
+
+
+@trick(
+    "The longer side first",
+    "numpy/multiply.py",
+    "`g @ x.T`",
+    "the gradient of 48×150 weights from a tile of 2048 pixels, 16 times",
+    16,
+    why="A product and its transpose are the same numbers, but not the same work: OpenBLAS's kernels compute blocks "
+    "with more rows than columns. So the gradient of the weights is computed transposed, and turned when it is small.",
+)
+def longer_first(n: int) -> Sides:
+    """The gradient of a 1×1 convolution's weights."""
+    x, g = normal(get_num_threads(), 150, 2048), normal(get_num_threads(), 48, 2048)
+
+    def off(i: int, y: np.ndarray) -> None:
+        y[...] = (g[i] @ x[i].T).T
+
+    return _each_thread(n, (150, 48), lambda i, y: np.copyto(y, outer(x[i], g[i])), off)
+
+
+@trick(
+    "Columns in one copy",
+    "numpy/plane.py",
+    "nine copies of slices of a padded tile",
+    "3×3, 16 to 16 channels, [128, 32²]",
+    128,
+    why="In a plane flattened row by row, a neighbour is always at the same distance, so that all nine shifts of "
+    "all rows are one strided view, with long runs in it. One call copies it; only where a row ends zeros are "
+    "written after.",
+)
+def one_copy(n: int) -> Sides:
+    """Columns of a feature map, tile by tile."""
+    source, way = Source(normal(16, n, PIXELS)), Shifted(normal(16, 16, 3, 3), SIZE, SAME)
+
+    tiles = [Tile(slice(i, min(i + 4, n)), slice(0, PIXELS)) for i in range(0, n, 4)]
+
+    def nine_copies(tile: Tile) -> np.ndarray:
+        images = tile.of(source.array).reshape(16, -1, *SIZE)
+        padded = scratch("padded", (*images.shape[:2], 34, 34), np.float32)
+        padded[:, :, (0, -1)] = padded[..., (0, -1)] = 0
+        padded[:, :, 1:-1, 1:-1] = images
+        columns = scratch("columns", (3, 3, *images.shape), np.float32)
+        for i, j in np.ndindex(3, 3):
+            columns[i, j] = padded[:, :, i : i + 32, j : j + 32]
+        return columns
+
+    def each(unfold: Callable[[Tile], np.ndarray]) -> Callable[[], list[np.ndarray]]:
+        return lambda: parallel(lambda tile: unfold(tile).reshape(-1)[::997].copy(), tiles)
+
+    return Sides(each(lambda tile: way.shifts.unfold(source, tile)), each(nine_copies))
+
+
+@trick(
+    "The product first, then the shifts",
+    "numpy/product.py",
+    "columns of x, then the product",
+    "3×3, 48 to 12 channels, [64, 32²], forward",
+    64,
+    why="The nine shifts may as well be applied to the product's result. Where a layer makes fewer channels than "
+    "it reads, far fewer rows are moved (108 and not 432), and the product has nine times as many rows, which "
+    "BLAS likes.",
+)
+def thin(n: int) -> Sides:
+    """The forward pass of a convolution on whose thin side its output is."""
+    source, weight = Source(normal(48, n, PIXELS)), normal(12, 48, 3, 3)
+    way, y = Shifted(weight, SIZE, SAME), np.empty((12, n, PIXELS), np.float32)
+    matrix = weight.transpose(0, 2, 3, 1).reshape(12, -1)
+
+    def on() -> np.ndarray:
+        parallel(lambda tile: way.forward(source, tile, y), way.tiles(n))
+        return y
+
+    def off() -> np.ndarray:
+        tiles = cut(n, SIZE, 9 * 48 + 48 + 12, weight.size)
+        parallel(lambda tile: multiply(matrix, way.shifts.unfold(source, tile), tile.matrix(y)), tiles)
+        return y
+
+    return Sides(on, off)
+
+
+@trick(
+    "Columns of the gradient, for both gradients",
+    "numpy/product.py",
+    "columns of g for dx, columns of x for dW",
+    "3×3, 48 to 12 channels, [64, 32²], backward",
+    64,
+    why="With a shift moved from one factor to the other, the gradient of the weights is a product with columns "
+    "of g. Those are needed for dx anyway, and on the thin side they are few.",
+)
+def columns_of_gradient(n: int) -> Sides:
+    """The backward pass of the same convolution."""
+    source, upstream = Source(normal(48, n, PIXELS)), Source(normal(12, n, PIXELS))
+    way, dx = Shifted(normal(12, 48, 3, 3), SIZE, SAME), np.empty((48, n, PIXELS), np.float32)
+
+    def on() -> list[np.ndarray]:
+        def backward(tile: Tile) -> Any:
+            return way.backward(source.matrix(tile), upstream, tile, tile.matrix(dx))
+
+        return [dx, way.gradient(parallel(backward, way.tiles(n)))]
+
+    def off() -> list[np.ndarray]:
+        def backward(tile: Tile) -> np.ndarray:
+            way.backward(None, upstream, tile, tile.matrix(dx))
+            return outer(way.shifts.unfold(source, tile), upstream.matrix(tile))
+
+        parts = parallel(backward, cut(n, SIZE, 9 * 48 + 48 + 12, 9 * 12 * 48))
+        return [dx, total(parts).reshape(3, 3, 48, 12).transpose(3, 2, 0, 1)]
+
+    return Sides(on, off)
+
+
+@trick(
+    "The maximum with an array of zeros",
+    "numpy/constant.py",
+    "`np.maximum(x, 0)`",
+    "a tile of 48×2048 in the cache, 16 times",
+    16,
+    why="Two arrays of the same shape take NumPy's loop over vector registers; a number beside an array does not.",
+)
+def zeros(n: int) -> Sides:
+    """What ReLU does."""
+    x, nothing = normal(get_num_threads(), 48, 2048), constant(0, (48, 2048), np.float32)
+    return _each_thread(
+        n, (48, 2048), lambda i, y: np.maximum(x[i], nothing, out=y), lambda i, y: np.maximum(x[i], 0, out=y)
+    )
+
+
+@trick(
+    "Sums as products with ones",
+    "numpy/normalization.py",
+    "`x.sum(axis=1)`",
+    "rows of a tile of 48×2048 in the cache, 16 times",
+    16,
+    why="BLAS adds up many numbers at a time; NumPy adds up in pairs, with more care and more steps. What the "
+    "care is good for, a small error of long sums, tiles have too: each adds up few numbers.",
+)
+def sums(n: int) -> Sides:
+    """One number for each row."""
+    x, ones = normal(get_num_threads(), 48, 2048), constant(1, (2048,), np.float32)
+    return _each_thread(n, (48,), lambda i, y: np.matmul(x[i], ones, out=y), lambda i, y: np.sum(x[i], axis=1, out=y))
+
+
+def _each_thread(
+    times: int, shape: Sequence[int], on: Callable[[int, np.ndarray], object], off: Callable[[int, np.ndarray], object]
+) -> Sides:
+    """Sides in which each thread does the same so many times, with its number and where to write."""
+    y = np.empty((get_num_threads(), *shape), np.float32)
+
+    def each(function: Callable[[int, np.ndarray], object]) -> Callable[[], np.ndarray]:
+        def repeat(i: int) -> None:
+            for _ in range(times):
+                function(i, y[i])
+
+        def side() -> np.ndarray:
+            parallel(repeat, range(len(y)))
+            return y
+
+        return side
+
+    return Sides(each(on), each(off))
