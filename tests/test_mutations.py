@@ -32,6 +32,8 @@ def test_a_spoilt_pullback_is_noticed(samples, primitive, pullback, mutation):
     [
         Mutant("conv2d", 1, "transposed"),
         Mutant("batch_norm", 0, "scaled"),
+        Mutant("norm_relu", 1, "shifted"),
+        Mutant("norm_relu_conv2d", 0, "scaled"),
         Mutant("max_pool2d", 0, "shifted"),
         Mutant("concatenate", 2, "zeroed"),
         Mutant("einsum", 0, "detached"),
