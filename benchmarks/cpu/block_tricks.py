@@ -124,23 +124,23 @@ def in_one(n: int) -> Sides:
 
 
 @trick(
-    "Corrections in one pass for all",
+    "Corrections where the gradient is read",
     "numpy/debt.py",
     "a pass for each layer",
     BLOCK,
     32,
     why="The gradient through a batch norm lacks a constant and a multiple of x for each channel. Those of all "
-    "layers that read the channel add up as numbers; one pass over memory subtracts them when the gradient is "
-    "needed.",
+    "layers that read the channel add up as numbers; who reads the gradient next subtracts them, tile by tile, and no "
+    "pass over memory is left.",
 )
 def debts(n: int) -> Sides:
-    """A block that corrects gradients once, and one that does so in each layer."""
+    """A block that corrects gradients when all is known, and one that does so in each layer."""
 
     def paid_at_once(*arguments: Any) -> Any:
         y, pull = original(*arguments)
 
-        def pull_and_pay(g: np.ndarray, wanted: Sequence[bool], into: Any) -> Any:
-            (dx, *others), debt = pull(g, wanted, into)
+        def pull_and_pay(g: np.ndarray, wanted: Sequence[bool], into: Any, owed: Any) -> Any:
+            (dx, *others), debt = pull(g, wanted, into, owed)
             return (dx if debt is None else debt.settle(dx, in_place=True), *others), None
 
         return y, pull_and_pay
@@ -163,8 +163,8 @@ def in_place(n: int) -> Sides:
     def apart(*arguments: Any) -> Any:
         y, pull = original(*arguments)
 
-        def pull_apart(g: np.ndarray, wanted: Sequence[bool], into: Any) -> Any:
-            (dx, *others), debt = pull(g, wanted, None)
+        def pull_apart(g: np.ndarray, wanted: Sequence[bool], into: Any, owed: Any) -> Any:
+            (dx, *others), debt = pull(g, wanted, None, owed)
             if into is not None:
                 kernels.accumulate(into, dx)
             return (dx if into is None else into, *others), debt

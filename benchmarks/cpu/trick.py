@@ -19,7 +19,7 @@ REST = 0.05
 """Seconds between turns, for OpenBLAS's threads to fall asleep."""
 ROUNDS = 5, 15
 """At least so many, and so many if there is time."""
-SECONDS = 6.0
+SECONDS = 10.0
 """For the rounds of a trick."""
 AGREEMENT = 1e-2
 """How far the two sides may be apart, as a part of the largest number: rounding may turn a ReLU on or off."""
