@@ -39,15 +39,15 @@ def _einsum(operands: Sequence[Array], value: Array, /, inputs: Sequence[str], o
     return math.prod(lengths.values()) * (len(operands) - 1 + sums), ()
 
 
-def _conv2d(inputs: Sequence[Array], value: Array, /, *settings: Any, **named: Any) -> Flops:
-    """Every output element is a sum over the kernel and the channels of its group; both gradients pair the same."""
+def _weighted(inputs: Sequence[Array], value: Array, /, *settings: Any, **named: Any) -> Flops:
+    """Every output element is a sum over the weights of its channel; both gradients pair the same."""
     flops = 2 * value.size * math.prod(inputs[1].shape[1:])
     return flops, [(flops, [0]), (flops, [1])]
 
 
 def _norm_relu_conv2d(inputs: Sequence[Array], value: Array, /, *settings: Any, **named: Any) -> Flops:
     """Those of the convolution; the normalisation is recomputed at a cost of its own, which is not counted."""
-    flops, _ = _conv2d([inputs[0], inputs[3]], value)
+    flops, _ = _weighted([inputs[0], inputs[3]], value)
     return flops, [(flops, [0, 1, 2]), (flops, [3])]
 
 
@@ -67,7 +67,8 @@ RULES: dict[str, Callable[..., Flops]] = {
     **dict.fromkeys(["sum", "amax", "amin", "col2im"], _reduction),
     "matmul": _matmul,
     "einsum": _einsum,
-    "conv2d": _conv2d,
+    "conv2d": _weighted,
+    "linear": _weighted,
     "norm_relu_conv2d": _norm_relu_conv2d,
     "sum_pool2d": _sum_pool2d,
     "max_pool2d": _max_pool2d,
