@@ -36,6 +36,6 @@ def chain(x: Any, *steps: Callable[[Any], Any]) -> Any:
 def _are(steps: list[Any], *kinds: type[Module]) -> bool:
     """Whether the first steps are of exactly these kinds, and nobody watches them."""
     return len(steps) >= len(kinds) and all(
-        (step is relu and kind is ReLU) or (type(step) is kind and not step.has_hooks)
+        (step is relu and kind is ReLU) or (type(step) is kind and not step.has_hooks and "forward" not in vars(step))
         for step, kind in zip(steps, kinds, strict=False)
     )

@@ -174,3 +174,29 @@ def test_the_gradient_of_what_is_between_chains_is_complete_when_it_is_kept(back
     np.testing.assert_allclose(wide_direct, wide_kept, rtol=1e-12)
     np.testing.assert_allclose(z_direct, z_kept, rtol=1e-12)
     np.testing.assert_allclose(x_grad, 1.5 * z_kept, rtol=1e-12)
+
+
+def test_a_layer_that_was_given_another_forward_runs_it(backend):
+    layers = nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 2, 1)).to(backend)
+    calls = []
+    forward = layers[0].forward
+    layers[0].forward = lambda x: calls.append(x) or forward(x)
+    layers(minidl.randn(2, 3, 4, 4, backend=backend))
+    assert len(calls) == 1
+
+
+def test_a_gradient_in_evaluation_is_that_of_the_statistics_of_its_time(backend):
+    norm = nn.BatchNorm2d(3).to(backend)
+    x, g = (minidl.randn(4, 3, 2, 2, backend=backend) for _ in range(2))
+
+    def gradient(between):
+        norm.zero_grad()
+        norm.eval()
+        y = norm(x)
+        between()
+        y.backward(g)
+        return norm.weight.grad.numpy().copy()
+
+    wanted = gradient(lambda: None)
+    got = gradient(lambda: norm.train()(x * 3 + 5))
+    np.testing.assert_array_equal(got, wanted)

@@ -32,14 +32,21 @@ SMALLEST = 1e-12
 """The smallest |s| that the weights can take over without a loss."""
 
 
-class Rectified(Source):
-    """a' = max(± x + t/|s|, 0) for x as planes."""
+FAR = 4.0
+"""The largest |β/γ| for which a' is near enough to ± (x - μ) for a sum."""
 
-    def __init__(self, x: np.ndarray, scale: np.ndarray, shift: np.ndarray):
+
+class Rectified(Source):
+    """a' = max(± x + t/|s|, 0) for x as planes: where that is positive, ± (x - μ) + β/|s|."""
+
+    def __init__(self, x: np.ndarray, affine: Sequence[np.ndarray], beta: np.ndarray | None, mean: np.ndarray):
         super().__init__(x)
-        self.fold = np.abs(scale)
+        root, scale, shift = affine
+        self.mean, self.fold = mean, np.abs(scale)
         self.sign = None if (scale > 0).all() else np.sign(scale)
         self.offset = shift / self.fold
+        self.lift = np.zeros_like(self.fold) if beta is None else beta / self.fold
+        self.far = np.flatnonzero(np.abs(self.lift) * root > FAR)
 
     def write(self, images: slice, pixels: slice, out: np.ndarray) -> None:
         """A part of a', into `out` (C, n, pixels)."""
@@ -53,8 +60,17 @@ class Rectified(Source):
         return rectified
 
     def signed(self, channels: np.ndarray) -> np.ndarray:
-        """Numbers for each channel, or rows, times the signs."""
-        return channels if self.sign is None else (channels.T * self.sign).T
+        """Numbers for each channel times the signs."""
+        return channels if self.sign is None else channels * self.sign
+
+    def deviations(self, d: np.ndarray, a: np.ndarray, sums: np.ndarray, tile: Tile) -> np.ndarray:
+        """± Σ d·(x - μ) for each channel of a tile of d, given a' and Σ d: (x - μ) is a' less β/|s|."""
+        found = np.vecdot(d, a) - self.lift * sums
+        if len(self.far):  # where β/|s| is so much larger than the rest that this would drown
+            signs = 1 if self.sign is None else self.sign[self.far]
+            x = tile.matrix(self.array)[self.far] - self.mean[self.far, None]
+            found[self.far] = signs * np.vecdot(d[self.far], x)
+        return found
 
     def _rectify(self, x: np.ndarray, out: np.ndarray) -> None:
         wide = (-1,) + (1,) * (x.ndim - 1)
@@ -86,7 +102,7 @@ def norm_relu_conv2d(
     root, scale, shift = affine(moments, gamma, beta, eps)
     if groups > 1 or not np.abs(scale).min(initial=1) > SMALLEST:
         return None
-    source = Rectified(planes(x), scale, shift)
+    source = Rectified(planes(x), (root, scale, shift), beta, moments[0])
     fold = source.fold[:, None, None]
     way = product_for(x, weight * fold, Geometry(weight.shape[2:], stride, padding, dilation), groups)
     if way is None:
@@ -96,8 +112,8 @@ def norm_relu_conv2d(
         g: np.ndarray, wanted: Sequence[bool], into: np.ndarray | None, owed: Debt | None
     ) -> tuple[tuple[Any, ...], Debt | None]:
         upstream = Source(planes(g)) if owed is None else Owing(g, owed)
-        dx, dweights, sum_d, sum_da = _backward(way, source, upstream, into)
-        deviation = source.signed(sum_da - (0 if beta is None else beta / source.fold) * sum_d)  # Σ d·(x - μ)
+        dx, dweights, sum_d, deviation = _backward(way, source, upstream, into)
+        deviation = source.signed(deviation)  # Σ d·(x - μ)
         debt = None
         if of_batch:
             count = x.size // x.shape[1]
@@ -115,7 +131,7 @@ def norm_relu_conv2d(
 def _backward(
     way: Way, source: Rectified, g: Source, into: np.ndarray | None
 ) -> tuple[np.ndarray, Sequence[Any], np.ndarray, np.ndarray]:
-    """± d as planes, in the memory of `into` if that is given, what makes dW, Σ d and Σ d·a'."""
+    """± d as planes, in the memory of `into` if that is given, what makes dW, Σ d and ± Σ d·(x - μ)."""
     zero = partial(constant, 0, dtype=g.dtype)
     _ = way.turned  # made now, not by every thread for itself
     dx = np.empty_like(source.array, order="C") if into is None else planes(into)
@@ -126,14 +142,15 @@ def _backward(
         dweight = way.backward(a, g, tile, d)
         on = np.greater(a, zero(a.shape), out=scratch("on", a.shape, np.bool_))
         np.multiply(d, on, out=d)
-        sums = d @ constant(1, d.shape[1:], d.dtype), np.vecdot(d, a)
+        sums = d @ constant(1, d.shape[1:], d.dtype)
+        deviations = source.deviations(d, a, sums, tile)
         if source.sign is not None:
             np.multiply(d, source.sign[:, None], out=d)
         if into is not None:
             np.add(part, d, out=part)
-        return dweight, *sums
+        return dweight, sums, deviations
 
-    dweights, sums, products = zip(*parallel(step, way.tiles(source.array.shape[1])), strict=True)
+    dweights, sums, deviations = zip(*parallel(step, way.tiles(source.array.shape[1])), strict=True)
     if into is not None and not np.may_share_memory(dx, into):
         into[...] = feature_map(dx, into.shape)
-    return dx, dweights, total(sums), total(products)
+    return dx, dweights, total(sums), total(deviations)

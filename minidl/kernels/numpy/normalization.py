@@ -19,6 +19,9 @@ from minidl.kernels.numpy.parallel import parallel, scratch
 Moments = tuple[np.ndarray, np.ndarray]
 """The mean and the (biased) variance of each channel."""
 
+PIECE = 1 << 16
+"""How many numbers of a row to add up in one go."""
+
 ROWS = 1 << 17
 """How many numbers pass through all steps at a time: 512 KB of float32."""
 
@@ -28,19 +31,27 @@ def channel_moments(x: np.ndarray) -> Moments:
     matrix = rows(x)
     channels, count = matrix.shape
     mean, variance = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
-    ones = constant(1, (count,), x.dtype)
 
     def measure(part: slice) -> None:
         block = matrix[part]
-        mean[part] = block @ ones / count
+        mean[part] = row_sums(block) / count
         deviation = scratch("deviation", block.shape, x.dtype)
         np.subtract(block, mean[part, None], out=deviation)
-        rest = deviation @ ones / count  # what rounding left of the mean
+        rest = row_sums(deviation) / count  # what rounding left of the mean
         mean[part] += rest
-        variance[part] = np.maximum(np.vecdot(deviation, deviation) / count - rest * rest, 0)
+        variance[part] = np.maximum(row_sums(deviation, deviation) / count - rest * rest, 0)
 
     parallel(measure, tiles(channels, count, ROWS))
     return mean, variance
+
+
+def row_sums(x: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
+    """Σ x, or Σ x·y, for each row, in pieces: what BLAS adds up in one go loses digits with the length."""
+    total = np.zeros(len(x), x.dtype)
+    for part in tiles(x.shape[1], 1, PIECE):
+        piece = x[:, part]
+        total += piece @ constant(1, piece.shape[1:], x.dtype) if y is None else np.vecdot(piece, y[:, part])
+    return total
 
 
 def affine(moments: Moments, weight: np.ndarray | None, bias: np.ndarray | None, eps: float) -> tuple[np.ndarray, ...]:
@@ -70,7 +81,7 @@ def batch_norm(
     matrix = rows(x)
     y = np.empty_like(matrix)
     channels, count = matrix.shape
-    zeros, ones = constant(0, (count,), x.dtype), constant(1, (count,), x.dtype)
+    zeros = constant(0, (count,), x.dtype)
 
     def forward(part: slice) -> None:
         np.multiply(matrix[part], scale[part, None], out=y[part])
@@ -92,8 +103,8 @@ def batch_norm(
                 d = np.multiply(d, np.greater(y[part], zeros, out=on), out=scratch("passed", d.shape, g.dtype))
             deviation = scratch("deviation", d.shape, g.dtype)
             np.subtract(matrix[part], mean[part, None], out=deviation)
-            dbias[part] = d @ ones
-            dweight[part] = root[part] * np.vecdot(d, deviation)
+            dbias[part] = row_sums(d)
+            dweight[part] = root[part] * row_sums(d, deviation)
             np.multiply(d, scale[part, None], out=dx[part])
             if of_batch:
                 np.multiply(deviation, (scale * root)[part, None] * dweight[part, None] / count, out=deviation)

@@ -45,8 +45,8 @@ class _Job:
 
     def work(self) -> None:
         """Take items until none is left."""
-        _local.working = True
         try:
+            _local.working = True
             while (index := next(self.next_index)) < len(self.items):
                 try:
                     self.outcomes.put((index, self.function(self.items[index]), None))
@@ -91,25 +91,25 @@ class _SingleThreadedBlas:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.users = 0
+        self.users: set[int] = set()  # threads: one that an interrupt kept from leaving leaves the next time
         self.libraries: list[Any] | None = None
         self.before: list[int] = []
 
     def __enter__(self) -> None:
         with self.lock:
-            if self.users == 0:
+            if not self.users:
                 if self.libraries is None:
                     self.libraries = _blas_libraries()
                 self.before = [library.num_threads for library in self.libraries]
                 for library, threads in zip(self.libraries, self.before, strict=True):
                     if threads > 1:
                         library.set_num_threads(1)
-            self.users += 1
+            self.users.add(threading.get_ident())
 
     def __exit__(self, *error: object) -> None:
         with self.lock:
-            self.users -= 1
-            if self.users == 0:
+            self.users.discard(threading.get_ident())
+            if not self.users:
                 self.restore()
 
     def restore(self) -> None:
@@ -168,16 +168,14 @@ def get_num_threads() -> int:
 def parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """function(item) for every item, on all threads; the results are in the order of the items."""
     items = list(items)
-    if _local.working:
+    if _local.working or not items:
         return [function(item) for item in items]
     if mode.profiler is not None:
         function = mode.profiler.tile(function)
     with _one_thread_each:
-        helpers = min(_threads, len(items)) - 1
-        if helpers < 1:
-            return [function(item) for item in items]
         job = _Job(function, items)
-        _pool.offer(job, helpers)
+        if helpers := min(_threads, len(items)) - 1:
+            _pool.offer(job, helpers)
         job.work()
         return job.results()
 

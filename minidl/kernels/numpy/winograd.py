@@ -9,6 +9,8 @@ For many channels ⊙ becomes 16 products of matrices, (tiles × C) · (C × O),
 columns need; for few, the transforms cost more than that gains. Each is eight additions of large arrays, with channels
 last, so that these add up long runs of numbers. Rounding errors are a few times those of plain products. The gradients
 are had from columns: these serve both of them, and are not slower.
+
+(An infinity in the image makes NaNs of its neighbourhood: the transforms subtract it from itself.)
 """
 
 from __future__ import annotations

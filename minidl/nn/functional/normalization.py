@@ -64,7 +64,7 @@ def prepare_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: without training=True it needs running_mean and running_var")
-        return x, weight, bias, eps, (running_mean.data, running_var.data), False
+        return x, weight, bias, eps, (running_mean.data.copy(), running_var.data.copy()), False
     n = x.numel() // max(x.shape[1], 1)
     if n <= 1:
         raise ValueError(f"batch_norm: a batch of shape {x.shape} has {n} values for each channel: training needs two")
