@@ -18,7 +18,7 @@ from minidl.kernels.numpy.chain import norm_relu_conv2d
 from minidl.models import densenet
 from minidl.ops.memory import Room
 
-BLOCK = "DenseNet-BC-100's first block, [32, 32²], forward and backward"
+BLOCK = "DenseNet-BC-100's first block, [64, 32²], forward and backward"
 
 
 def step(n: int) -> Side:
@@ -64,7 +64,7 @@ def moments_anew() -> AbstractContextManager[Any]:
     "numpy/parallel.py",
     "threads inside BLAS",
     BLOCK,
-    32,
+    64,
     why="NumPy lets go of Python's lock in products and in long elementwise calls, so ordinary threads can work "
     "side by side. Each takes a tile that its core's cache holds through all steps; threads inside BLAS wait "
     "for each other in every product, and do nothing in between.",
@@ -81,7 +81,7 @@ def pool(n: int) -> Sides:
     "../ops/memory.py",
     "`np.concatenate`",
     BLOCK,
-    32,
+    64,
     with_memory=True,
     why="All features of a block lie in one array, with channels as rows: a layer's new channels are written "
     "behind those that are there, and all layers share them. Nothing is copied, and memory grows with the "
@@ -98,7 +98,7 @@ def room(n: int) -> Sides:
     "../ops/memory.py",
     "measured in each layer that normalises it",
     BLOCK,
-    32,
+    64,
     why="The mean and the variance of a channel do not change when others are put beside it. So the room measures "
     "its new channels once, for all layers to come.",
 )
@@ -112,7 +112,7 @@ def moments(n: int) -> Sides:
     "numpy/chain.py",
     "three kernels, one after the other",
     BLOCK,
-    32,
+    64,
     with_memory=True,
     why="A tile of x is normalised and rectified in the cache, and multiplied at once: what is between the three "
     "never reaches memory. To compute it again in the backward pass is cheaper than to write and to read it.",
@@ -128,7 +128,7 @@ def in_one(n: int) -> Sides:
     "numpy/debt.py",
     "a pass for each layer",
     BLOCK,
-    32,
+    64,
     why="The gradient through a batch norm lacks a constant and a multiple of x for each channel. Those of all "
     "layers that read the channel add up as numbers; who reads the gradient next subtracts them, tile by tile, and no "
     "pass over memory is left.",
@@ -153,7 +153,7 @@ def debts(n: int) -> Sides:
     "numpy/chain.py",
     "an array for each, added up afterwards",
     BLOCK,
-    32,
+    64,
     why="Every layer of a block adds to the gradients of all channels before it. It does so tile by tile, in the "
     "array that is there, while its part is in the cache.",
 )

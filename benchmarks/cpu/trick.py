@@ -17,10 +17,12 @@ TURN = 0.05
 """Seconds that a turn takes, or one call if that takes longer."""
 REST = 0.05
 """Seconds between turns, for OpenBLAS's threads to fall asleep."""
-ROUNDS = 5, 15
+ROUNDS = 7, 15
 """At least so many, and so many if there is time."""
 SECONDS = 10.0
 """For the rounds of a trick."""
+WORTH = 1.02, 2.0
+"""How many times as fast a trick must be, or on how little of the memory."""
 AGREEMENT = 1e-2
 """How far the two sides may be apart, as a part of the largest number: rounding may turn a ReLU on or off."""
 
@@ -84,6 +86,12 @@ class Gain:
     def ratio(self) -> Quartiles:
         """How many times as long it takes without the trick."""
         return quartiles([off / on for on, off in zip(self.on, self.off, strict=True)])
+
+    @property
+    def pays(self) -> bool:
+        """Whether it is worth its lines."""
+        on, off = self.memory or (1, 1)
+        return self.ratio.median >= WORTH[0] or off / on >= WORTH[1]
 
     @property
     def times(self) -> str:
