@@ -44,7 +44,7 @@ def kernels_for_avx512(n: int) -> Sides | str:
     theirs = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip()
     ours = core_type.best_core_type(core_type.read_processor())
     if ours is None or theirs in (ours, ""):
-        return f"OpenBLAS chooses its {theirs or 'kernels'} well by itself here"
+        return f"OpenBLAS takes its {theirs or 'right'} kernels by itself here"
     return steps_of_processes("ResNet-20", n, {core_type.VARIABLE: theirs})
 
 
