@@ -73,8 +73,8 @@ def circumstances() -> str:
     names = ("CPU", "vectors", "cores", "NumPy", "BLAS", "day")
     facts = ", ".join(f"{name} {where[name]}" for name in names if where.get(name))
     return (
-        f"In turns, {ROUNDS[0]} to {ROUNDS[1]} rounds: medians of the times; of the ratio, taken in each round and surer "
-        "than the times where others use the machine too, the median and the quartiles. "
+        f"In turns, {ROUNDS[0]} to {ROUNDS[1]} rounds: medians of the times; of the ratio, taken in each round and "
+        "surer than the times where others use the machine too, the median and the quartiles. "
         f"{get_num_threads()} threads. {facts}."
     )
 
