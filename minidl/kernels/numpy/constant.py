@@ -1,6 +1,6 @@
 """Arrays that hold one number many times.
 
-NumPy takes `maximum(x, 0)` of float32 eight times as slowly as the maximum with an array of zeros, and a product with
+NumPy takes `maximum(x, 0)` of float32 several times as slowly as the maximum with an array of zeros, and a product with
 a vector of ones adds up rows three times as fast as `sum`.
 """
 

@@ -51,10 +51,10 @@ def conv2d(
         dx = np.empty_like(source.array, order="C") if wanted[0] else None
 
         def backward(tile: Tile) -> Any:
-            if dx is None and isinstance(way, Shifted) and not way.thin:
-                return way.backward_from_columns(source, upstream, tile)
-            seen, matrix = source.matrix(tile) if wanted[1] else None, None if dx is None else tile.matrix(dx)
-            return way.backward(seen, upstream, tile, matrix)
+            matrix = None if dx is None else tile.matrix(dx)
+            if isinstance(way, Shifted) and (way.few or (dx is None and not way.thin)):
+                return way.backward_to_few(source if wanted[1] else None, upstream, tile, matrix)
+            return way.backward(source.matrix(tile) if wanted[1] else None, upstream, tile, matrix)
 
         parts: list[Any] = parallel(backward, way.tiles(len(x))) if wanted[0] or wanted[1] else []
         return (

@@ -65,7 +65,7 @@ class Shifted:
         ranges = [range(at, at + k * step, step) for at, k, step in zip(starts, (i, j), steps, strict=True)]
         self.size, self.shifts = size, Shifts(ranges[0], ranges[1], size)
         self.adjoint = self.shifts.reversed()
-        self.thin = o < c
+        self.thin, self.few = o < c, 2 * c < o
         self.weight = self.transform()
 
     def transform(self) -> np.ndarray:
@@ -101,9 +101,16 @@ class Shifted:
             multiply(self.turned, columns, dx)
         return None if x is None else outer(columns, x)
 
-    def backward_from_columns(self, x: Source, g: Source, tile: Tile) -> np.ndarray:
-        """What a tile adds to dW', from the columns of x: if no dx is wanted, and there are fewer of these."""
+    def backward_to_few(self, x: Source | None, g: Source, tile: Tile, dx: np.ndarray | None) -> np.ndarray | None:
+        """The same by the columns of x, and for dx by the product before the shifts: for few input channels."""
         o, c, i, j = self.shape
+        if dx is not None:
+            laid = self.adjoint.lay_out(g, tile)
+            products = scratch("products", (i, j, c, laid.shape[1]), laid.dtype)
+            multiply(self.kernel.transpose(2, 3, 1, 0).reshape(i * j * c, o), laid, products.reshape(i * j * c, -1))
+            self.adjoint.gather(products, tile, dx.reshape(c, *tile.shape))
+        if x is None:
+            return None
         part = outer(self.shifts.unfold(x, tile), g.matrix(tile))
         return part.reshape(i * j, c, o).transpose(0, 2, 1).reshape(i * j * o, c)
 
