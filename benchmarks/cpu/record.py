@@ -98,9 +98,12 @@ class Record:
 
     @staticmethod
     def load(path: Path) -> Record:
-        """What `save` wrote."""
-        saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Record(**{**saved, "rows": [Row(**row) for row in saved["rows"]]})
+        """What `save` wrote; ends the command in a line if that cannot be read."""
+        try:
+            saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return Record(**{**saved, "rows": [Row(**row) for row in saved["rows"]]})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise SystemExit(f"--read {path}: not what --json keeps, or only a part of it: {error}") from error
 
     def show(self, *tables: Table) -> None:
         """Print where it was, tables and problems."""

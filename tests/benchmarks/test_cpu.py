@@ -84,6 +84,15 @@ def test_a_record_is_the_same_after_json(tmp_path):
     assert Record.load(tmp_path / "new" / "record.json") == record
 
 
+@pytest.mark.parametrize("text", ['{"machine": {', "[]", '{"rows": [{"network": "ResNet-20"}]}', None])
+def test_a_file_that_is_cut_off_or_missing_or_another_is_named(tmp_path, text):
+    path = tmp_path / "kept.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SystemExit, match=r"kept\.json: not what --json keeps"):
+        Record.load(path)
+
+
 def test_what_was_kept_is_shown_and_drawn_again(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     Record({"PyTorch": "2.0"}, {}, [made_up()]).save(tmp_path / "record.json")

@@ -10,8 +10,8 @@ import numpy as np
 from minidl.kernels.common.convolution import Convolution, Geometry, Gradients, Pair
 from minidl.kernels.common.layout import feature_map, rows
 from minidl.kernels.numpy import columns
-from minidl.kernels.numpy.constant import constant
 from minidl.kernels.numpy.depthwise import depthwise
+from minidl.kernels.numpy.normalization import row_sums
 from minidl.kernels.numpy.parallel import parallel
 from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import Pointwise, Shifted
@@ -95,8 +95,7 @@ def with_bias(result: tuple[np.ndarray, Callable[..., Any]], bias: np.ndarray | 
 
 def channel_sums(g: np.ndarray) -> np.ndarray:
     """The sum of each channel of g (N, C, ...)."""
-    matrix = rows(g)
-    return matrix @ constant(1, matrix.shape[1:], g.dtype)
+    return row_sums(rows(g))
 
 
 def product_for(x: np.ndarray, weight: np.ndarray, geometry: Geometry, groups: int) -> Way | None:

@@ -1,4 +1,4 @@
-"""Two ways to convolve a tile at stride 1 when the image keeps its size: as one product, or as one with shifts.
+"""Ways to convolve a tile by one product, at stride 1 when the image keeps its size.
 
 With W_k (O, C) the weights of the kernel's element k, and S_k the shift of the pixels that this element sees:
 
@@ -8,7 +8,8 @@ With W_k (O, C) the weights of the kernel's element k, and S_k the shift of the 
 
 [·]_k are columns, I·J times as many numbers as the map they are made of: made of x in the wide way, in the thin way
 (for fewer output channels than input channels) the product comes first and I·J·O rows move instead of I·J·C. In the
-backward pass the columns of g serve both gradients.
+backward pass the columns of g serve both gradients; where few channels come in, dx is had in the thin way and dW from
+the columns of x.
 """
 
 from __future__ import annotations

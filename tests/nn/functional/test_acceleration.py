@@ -244,6 +244,42 @@ def test_norm_relu_conv2d_adds_to_the_gradient_that_its_input_has(backend, other
         kernel_equals_composition(function, arrays, backend, "float64", layout, seed, (True,) * 4)
 
 
+@pytest.mark.parametrize("gamma", [1.0, 1e-2, 1e-4, -1e-6, 1e-8])
+def test_a_chain_is_exact_in_float32_also_where_its_scale_is_small_beside_its_shift(backend, gamma):
+    draw = np.random.default_rng(0).standard_normal
+    x, weight, g = draw((8, 6, 7, 5)), draw((4, 6, 3, 3)), draw((8, 4, 7, 5))
+
+    def gradients(dtype):
+        arrays = x, np.full(6, gamma), np.full(6, 0.5), weight
+        xs = [minidl.Tensor(to_backend(a.astype(dtype), backend)).requires_grad_() for a in arrays]
+        norm, conv = (None, None, *xs[1:3], True, 0.1, 1e-5), (xs[3], None, 1, 1, 1, 1)
+        seed = minidl.Tensor(to_backend(g.astype(dtype), backend))
+        return [part.numpy() for part in minidl.grad(norm_relu_conv2d(xs[0], norm, conv), xs, seed)]
+
+    for got, wanted in zip(gradients("float32"), gradients("float64"), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_moments_of_long_rows_keep_their_digits(backend):
+    x = np.random.default_rng(0).standard_normal((2, 1, 1100, 1300)).astype("float32") + 3
+    array = to_backend(x, backend)
+    mean, variance = kernels.table(array).channel_moments(array)
+    exact = x.astype("float64")
+    assert abs(float(mean[0]) / exact.mean() - 1) < 5e-7
+    assert abs(float(variance[0]) / exact.var() - 1) < 1e-6
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 3)])
+@pytest.mark.parametrize("wanted", [(True, True, True), (True, False, False), (False, True, True)])
+@pytest.mark.parametrize("n", [1, 3])
+def test_conv2d_of_few_channels_to_many(backend, n, kernel, wanted):
+    draw = np.random.default_rng(0).standard_normal
+    arrays = draw((n, 2, 6, 5)), draw((7, 2, *kernel)), draw(7)
+    kernel_equals_composition(
+        lambda *xs: F.conv2d(*xs, padding="same"), arrays, backend, "float64", "channel-major", 0, wanted
+    )
+
+
 @given(*settings, st.tuples(small, small), st.booleans(), layouts, dtypes, seeds)
 @example((3, 2), (2, 2), (1, 1), (1, 1), True, "channel-major", "float32", 0)
 def test_max_pool2d(backend, kernel, stride, padding, dilation, ceil_mode, layout, dtype, seed):
