@@ -232,8 +232,6 @@ def _explained(function: Callable[..., Module]) -> Callable[..., Module]:
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not parameter.VAR_KEYWORD:
             known.append(name)
-        elif parameter.annotation is Any:
-            return function  # which does not say
         else:
             known += get_args(parameter.annotation)[0].__annotations__
 

@@ -18,7 +18,7 @@ parts are torchvision's, so its weights load.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict, Unpack
 
 from minidl import concatenate, nn, reserve
 from minidl.nn import functional as F
@@ -69,6 +69,16 @@ class Transition(nn.Sequential):
         if drop_rate:
             layers["drop"] = nn.Dropout(drop_rate)
         super().__init__({**layers, "pool": nn.AvgPool2d(kernel_size=2, stride=2)})
+
+
+class Settings(TypedDict, total=False):
+    """What the networks of Table 1 take beside the number of classes: see `DenseNet`."""
+
+    bottleneck: bool
+    compression: float
+    drop_rate: float
+    in_channels: int
+    large_images: bool
 
 
 class DenseNet(nn.Module):
@@ -149,26 +159,26 @@ def densenet_cifar(
     return DenseNet(growth_rate, [layers] * 3, stem, *settings, large_images=False)
 
 
-def densenet121(num_classes: int = 1000, **settings: Any) -> DenseNet:
+def densenet121(num_classes: int = 1000, **settings: Unpack[Settings]) -> DenseNet:
     """Table 1, first column."""
     return DenseNet(32, (6, 12, 24, 16), 64, num_classes=num_classes, **settings)
 
 
-def densenet161(num_classes: int = 1000, **settings: Any) -> DenseNet:
+def densenet161(num_classes: int = 1000, **settings: Unpack[Settings]) -> DenseNet:
     """k = 48, the wider network of the authors' code."""
     return DenseNet(48, (6, 12, 36, 24), 96, num_classes=num_classes, **settings)
 
 
-def densenet169(num_classes: int = 1000, **settings: Any) -> DenseNet:
+def densenet169(num_classes: int = 1000, **settings: Unpack[Settings]) -> DenseNet:
     """Table 1, second column."""
     return DenseNet(32, (6, 12, 32, 32), 64, num_classes=num_classes, **settings)
 
 
-def densenet201(num_classes: int = 1000, **settings: Any) -> DenseNet:
+def densenet201(num_classes: int = 1000, **settings: Unpack[Settings]) -> DenseNet:
     """Table 1, third column."""
     return DenseNet(32, (6, 12, 48, 32), 64, num_classes=num_classes, **settings)
 
 
-def densenet264(num_classes: int = 1000, **settings: Any) -> DenseNet:
+def densenet264(num_classes: int = 1000, **settings: Unpack[Settings]) -> DenseNet:
     """Table 1, fourth column."""
     return DenseNet(32, (6, 12, 64, 48), 64, num_classes=num_classes, **settings)

@@ -3,7 +3,6 @@
 import functools
 import inspect
 import pickle
-import re
 from unittest import mock
 
 import numpy as np
@@ -37,7 +36,7 @@ def settings_named_by(function):
     return str(caught.value).partition(": it has ")[2].split(", ")
 
 
-@pytest.mark.parametrize("name", [name for name in models.list_models() if not re.match(r"densenet\d", name)])
+@pytest.mark.parametrize("name", models.list_models())
 def test_a_setting_that_a_model_has_not_is_named_with_it_and_those_it_has(name):
     function = getattr(models, name)
     assert inspect.signature(function).parameters.keys() - {"settings"} <= set(settings_named_by(function))
@@ -47,11 +46,20 @@ def test_a_setting_that_a_model_has_not_is_named_with_it_and_those_it_has(name):
 
 
 VALUES = {
-    "activation": nn.SiLU, "bias": False, "drop_rate": 0.1, "dropout": 0.1, "groups": 2, "in_channels": 1,
+    "activation": nn.SiLU, "bias": False, "bottleneck": False, "compression": 1.0, "drop_rate": 0.1,
+    "dropout": 0.1, "groups": 2, "in_channels": 1,
     "large_images": False, "num_classes": 2, "reduction": 4, "scale_activation": nn.Tanh, "shortcut": "A",
     "squeeze": "max", "stem": [(8, 3)], "width": 0.5, "width_per_group": 32, "zero_init_residual": True,
 }  # fmt: skip
-TAKERS = ["resnet18", "resnet50", "resnext50_32x4d", "se_resnet18", "se_resnext50_32x4d", "se_mobilenet_v1"]
+TAKERS = [
+    "densenet121",
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "se_resnet18",
+    "se_resnext50_32x4d",
+    "se_mobilenet_v1",
+]
 
 
 @mock.patch("minidl.random.generator", Undrawn)
