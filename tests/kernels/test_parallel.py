@@ -172,6 +172,13 @@ def test_blas_has_its_threads_back_when_the_last_of_several_callers_is_done(libr
     assert libraries[0].num_threads == 4
 
 
+def test_blas_has_its_threads_back_with_the_next_call_if_an_interrupt_kept_one_from_leaving(libraries):
+    module._one_thread_each.__enter__()  # and Ctrl-C arrives before it is left
+    assert libraries[0].num_threads == 1
+    parallel(abs, [1, 2])
+    assert libraries[0].num_threads == 4
+
+
 def test_it_is_numpys_own_blas_that_has_one_thread():
     threadpoolctl = pytest.importorskip("threadpoolctl")
 
