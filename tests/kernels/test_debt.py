@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from minidl.kernels.numpy import debt as module
+from minidl.kernels.numpy import parallel as threads
 from minidl.kernels.numpy.debt import Debt
 from tests.kernels.windows import LAYOUTS, is_channel_major, layouts, whole_numbers
 
@@ -33,7 +33,7 @@ def test_what_is_owed_is_subtracted_for_each_channel(layout, layout_of_g, dtype,
     x, constant, slope, before = arguments
     expected = before - wide(constant) - wide(slope) * x
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "ROWS", rows)
+        patch.setattr(threads, "LONGEST", rows)
         settled = owed.settle(g, in_place=False)
         assert settled.dtype == dtype
         assert is_channel_major(settled)

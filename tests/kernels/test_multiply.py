@@ -26,44 +26,79 @@ def placed(matrix, gap):
     sizes,
     st.integers(0, 70),
     st.sampled_from([0, 5]),
-    st.sampled_from([1, 4, 64]),
+    st.sampled_from([(1, 0), (4, 300), (64, 1 << 15)]),
     st.sampled_from([50, 1000, 10**6]),
+    st.sampled_from([10, 10**6]),
     dtypes,
     st.integers(0, 99),
 )
-@example(3, 4, 67, 0, 64, 1000, np.float32, 0)
-@example(3, 4, 67, 5, 64, 1000, np.float32, 0)
-@example(3, 4, 67, 5, 1, 1000, np.float32, 0)
-@example(3, 4, 64, 5, 64, 1000, np.float32, 0)
-@example(9, 9, 70, 0, 64, 50, np.float32, 0)
-def test_a_product_in_pieces_is_the_product(o, k, p, gap, far, small, dtype, seed):
+@example(3, 4, 67, 0, (64, 0), 1000, 10**6, np.float32, 0)  # whole pieces and a rest
+@example(3, 4, 67, 5, (64, 0), 1000, 10**6, np.float32, 0)
+@example(3, 4, 67, 5, (1, 0), 1000, 10**6, np.float32, 0)  # rows far apart
+@example(3, 4, 64, 5, (64, 0), 1000, 10**6, np.float32, 0)
+@example(8, 9, 70, 5, (64, 0), 50, 10**6, np.float32, 0)  # blocks of two rows, parts of the depth
+@example(7, 9, 70, 0, (64, 0), 50, 10**6, np.float32, 0)  # a prime number of rows
+@example(8, 9, 70, 0, (64, 0), 50, 10, np.float32, 0)  # too large to do anything about it
+def test_a_product_in_blocks_is_the_product(o, k, p, gap, far, small, large, dtype, seed):
     weight, columns = whole_numbers((o, k), dtype, seed), placed(whole_numbers((k, p), dtype, seed + 1), gap)
     out = placed(np.full((o, p), 77, dtype), gap)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "PIECES", (32, 16, 8))
-        patch.setattr(module, "SMALL", small)
-        patch.setattr(module, "FAR", far)
+        for name, value in {"SMALL": small, "ROWS": 2, "FAR": far, "LARGE": large}.items():
+            patch.setattr(module, name, value)
         multiply(weight, columns, out)
     np.testing.assert_array_equal(out, np.einsum("ok,kp->op", weight, columns))
     assert gap == 0 or np.isnan(out.base[:, p:]).all()
 
 
-def test_a_skinny_product_is_in_pieces_and_a_large_one_is_whole(monkeypatch):
+@pytest.fixture
+def factors(monkeypatch):
+    """The shapes of the factors of all products that are asked for."""
     shapes = []
 
     def matmul(x, y, out, matmul=np.matmul):
-        shapes.append(y.shape)
+        shapes.append((x.shape, y.shape))
         return matmul(x, y, out=out)
 
     monkeypatch.setattr(module.np, "matmul", matmul)
-    multiply(np.ones((12, 432)), np.ones((432, 300)), np.empty((12, 300)))
-    multiply(np.ones((200, 432)), np.ones((432, 300)), np.empty((200, 300)))
-    assert shapes == [(2, 432, 128), (432, 44), (432, 300)]
+    return shapes
 
 
-@given(sizes, sizes, st.integers(0, 9), dtypes)
-def test_outer_is_the_product_with_the_transpose(k, o, p, dtype):
-    x, y = whole_numbers((k, p), dtype, 0), whole_numbers((o, p), dtype, 1)
-    found = outer(x, y)
+def test_a_product_is_in_blocks_of_columns_of_rows_and_of_depth_as_it_needs(factors):
+    for o, k, p in [(12, 432, 300), (64, 576, 128), (64, 1152, 64), (1000, 432, 300)]:
+        multiply(np.ones((o, k)), np.ones((k, p)), np.empty((o, p)))
+    assert factors == [
+        *[((1, 1, 12, 432), (2, 432, 128)), ((12, 432), (432, 44))],
+        ((4, 1, 16, 576), (2, 576, 64)),
+        *[((4, 1, 16, 576), (1, 576, 64))] * 2,
+        ((1000, 432), (432, 300)),
+    ]
+
+
+@given(
+    sizes,
+    sizes,
+    st.integers(0, 70),
+    st.sampled_from([0, 5]),
+    st.sampled_from([1, 64]),
+    st.sampled_from([10, 10**6]),
+    dtypes,
+)
+@example(8, 6, 67, 5, 64, 10**6, np.float32)
+@example(6, 8, 64, 0, 64, 10**6, np.float32)
+@example(7, 2, 67, 0, 64, 10**6, np.float32)
+@example(8, 6, 67, 5, 1, 10**6, np.float32)
+@example(8, 6, 67, 5, 64, 10, np.float32)
+def test_outer_is_the_product_with_the_transpose(k, o, p, gap, far, few, dtype):
+    x, y = placed(whole_numbers((k, p), dtype, 0), gap), placed(whole_numbers((o, p), dtype, 1), gap)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"BLOCK": (4, 2, 16), "ROWS": 2, "FAR": (far, 0), "FEW": few}.items():
+            patch.setattr(module, name, value)
+        found = outer(x, y)
     assert found.dtype == dtype
     np.testing.assert_array_equal(found, np.einsum("kp,op->ko", x, y))
+
+
+def test_an_outer_product_with_few_results_is_in_blocks(factors):
+    outer(np.ones((144, 2048)), np.ones((16, 2048)))
+    assert factors == [((3, 3, 1, 48, 672), (3, 1, 1, 672, 16))]

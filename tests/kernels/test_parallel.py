@@ -7,6 +7,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import minidl
 from minidl import nn
@@ -330,3 +332,26 @@ def test_a_training_step_is_the_same_to_the_bit_for_any_number_of_threads(name, 
         runs.append([x.numpy().tobytes() for x in step(name)])
         assert bool(shared) is (threads > 1)
     assert all(run == runs[0] for run in runs)
+
+
+@given(st.integers(0, 300), st.integers(0, 3000))
+@example(64, 8192)
+@example(0, 5)
+@example(5, 0)
+def test_shares_are_everything_and_neither_too_large_nor_too_small(count, size):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"LONGEST": 10_000, "SHORTEST": 1_000, "TURNS": 4}.items():
+            patch.setattr(module, name, value)
+        found = module.shares(count, size)
+    assert [item for part in found for item in range(count)[part]] == list(range(count))
+    numbers = [(part.stop - part.start) * size for part in found]
+    assert all(n <= 10_000 or n == size for n in numbers)
+    if count * size >= 4_000 and count >= 16:
+        assert len(found) >= 4
+    if count * size < 2_000:
+        assert len(found) <= 1
+
+
+def test_half_a_million_numbers_are_shared():
+    assert [part.stop - part.start for part in module.shares(64, 8192)] == [16] * 4
+    assert [part.stop - part.start for part in module.shares(16, 131072)] == [4] * 4

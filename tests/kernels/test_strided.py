@@ -6,7 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minidl.kernels.common.convolution import Geometry
-from minidl.kernels.numpy import conv2d, strided
+from minidl.kernels.numpy import conv2d
+from minidl.kernels.numpy import parallel as threads
 from minidl.kernels.numpy.strided import conv2d_by_phases, has_phases, phases
 from tests.kernels.same import definition
 from tests.kernels.windows import LAYOUTS, Case, is_channel_major, layouts, whole_numbers
@@ -65,7 +66,7 @@ def test_the_phases_add_up_to_the_convolution(unstrided, down, across, c, output
     geometry = Geometry(kernel, stride, padding, (1, 1))
     assert has_phases(np.zeros(case.shape), geometry, 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strided, "ROWS", rows)
+        patch.setattr(threads, "LONGEST", rows)
         check(lambda x, weight: conv2d_by_phases(unstrided, x, weight, geometry), case, outputs, layout, seed)
 
 

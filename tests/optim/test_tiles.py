@@ -5,6 +5,7 @@ import pytest
 
 from minidl import Tensor, optim
 from minidl.kernels.numpy import elementwise
+from minidl.kernels.numpy import parallel as threads
 
 OPTIMISERS = {
     "SGD": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-2, dampening=0.5),
@@ -36,7 +37,8 @@ def trained(new, shape):
 @pytest.mark.parametrize("shape", [(), (40,), (7, 5, 2)])
 def test_a_step_in_tiles_makes_the_same_bits(monkeypatch, name, shape):
     whole, state = trained(OPTIMISERS[name], shape)
-    monkeypatch.setattr(elementwise, "PIECE", 2)
+    monkeypatch.setattr(elementwise, "PIECE", 16)
+    monkeypatch.setattr(threads, "LONGEST", 2)
     pieces = []
     monkeypatch.setattr(elementwise, "parallel", lambda step, parts: pieces.extend(map(step, parts)))
     tiled, tiled_state = trained(OPTIMISERS[name], shape)

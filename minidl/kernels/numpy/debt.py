@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.common.layout import feature_map, rows, tiles
-from minidl.kernels.numpy.normalization import ROWS
-from minidl.kernels.numpy.parallel import parallel, scratch
+from minidl.kernels.common.layout import feature_map, rows
+from minidl.kernels.numpy.parallel import parallel, scratch, shares
 from minidl.kernels.numpy.plane import Source, Tile, planes
 
 
@@ -45,7 +44,7 @@ class Debt(NamedTuple):
             np.add(due, self.constant[part, None], out=due)
             np.subtract(upstream[part], due, out=settled[part])
 
-        parallel(subtract, tiles(matrix.shape[0], matrix.shape[1], ROWS))
+        parallel(subtract, shares(*matrix.shape))
         return feature_map(settled, g.shape)
 
 

@@ -14,15 +14,15 @@ import numpy as np
 
 from minidl.kernels.common.layout import tiles
 from minidl.kernels.numpy.constant import constant
-from minidl.kernels.numpy.parallel import parallel, scratch
+from minidl.kernels.numpy.parallel import parallel, scratch, shares
 
 Pull = Callable[[np.ndarray, Sequence[bool]], tuple[np.ndarray]]
 
 TILE = 1 << 18
 """Elements to work on at a time: 1 MB of float32, so that threads rarely wait for Python."""
 
-PIECE = 1 << 16
-"""The same where several arrays are read and written: 256 KB of each, so that they fit a core's own cache."""
+PIECE = 1 << 18
+"""How many elements to work on in place without other threads."""
 
 
 def relu(x: np.ndarray) -> tuple[np.ndarray, Pull]:
@@ -146,7 +146,7 @@ def _each_tile(step: Callable[..., None], x: np.ndarray, *others: np.ndarray) ->
 def in_tiles(step: Callable[..., None], *arrays: np.ndarray) -> None:
     """Let step(*arrays) work in place on arrays of one shape, piece by piece if they are so large that it pays."""
     size, length = arrays[0].size, len(arrays[0]) if arrays[0].ndim else 1
-    if size <= 4 * PIECE:
+    if size <= PIECE:
         step(*arrays)
     else:
-        parallel(lambda part: step(*(array[part] for array in arrays)), tiles(length, size // length, PIECE))
+        parallel(lambda part: step(*(array[part] for array in arrays)), shares(length, size // length))

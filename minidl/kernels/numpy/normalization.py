@@ -12,18 +12,15 @@ from functools import partial
 
 import numpy as np
 
-from minidl.kernels.common.layout import feature_map, rows, tiles
+from minidl.kernels.common.layout import feature_map, rows
 from minidl.kernels.numpy.constant import constant
-from minidl.kernels.numpy.parallel import parallel, scratch
+from minidl.kernels.numpy.parallel import parallel, scratch, shares
 
 Moments = tuple[np.ndarray, np.ndarray]
 """The mean and the (biased) variance of each channel."""
 
-PIECE = 1 << 16
+PIECE = 1 << 9
 """How many numbers of a row to add up in one go."""
-
-ROWS = 1 << 17
-"""How many numbers pass through all steps at a time: 512 KB of float32."""
 
 
 def channel_moments(x: np.ndarray) -> Moments:
@@ -41,17 +38,22 @@ def channel_moments(x: np.ndarray) -> Moments:
         mean[part] += rest
         variance[part] = np.maximum(row_sums(deviation, deviation) / count - rest * rest, 0)
 
-    parallel(measure, tiles(channels, count, ROWS))
+    parallel(measure, shares(channels, count))
     return mean, variance
 
 
 def row_sums(x: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
-    """Σ x, or Σ x·y, for each row, in pieces: what BLAS adds up in one go loses digits with the length."""
-    total = np.zeros(len(x), x.dtype)
-    for part in tiles(x.shape[1], 1, PIECE):
-        piece = x[:, part]
-        total += piece @ constant(1, piece.shape[1:], x.dtype) if y is None else np.vecdot(piece, y[:, part])
-    return total
+    """Σ x, or Σ x·y, for each row: first of pieces, as a long sum loses digits, and then of what these add up to.
+
+    (NumPy keeps Python's lock, and all threads waiting, during products that have few results.)
+    """
+    whole = x.shape[1] - x.shape[1] % PIECE
+    pieces, rest = x[:, :whole].reshape(len(x), -1, PIECE), x[:, whole:]
+    if y is None:
+        sums, more = (part @ constant(1, part.shape[-1:], x.dtype) for part in (pieces, rest))
+    else:
+        sums, more = np.vecdot(pieces, y[:, :whole].reshape(pieces.shape)), np.vecdot(rest, y[:, whole:])
+    return sums.sum(axis=1) + more
 
 
 def affine(moments: Moments, weight: np.ndarray | None, bias: np.ndarray | None, eps: float) -> tuple[np.ndarray, ...]:
@@ -89,7 +91,7 @@ def batch_norm(
         if rectify:
             np.maximum(y[part], zeros, out=y[part])
 
-    parallel(forward, tiles(channels, count, ROWS))
+    parallel(forward, shares(channels, count))
 
     def pull(g: np.ndarray, wanted: Sequence[bool]) -> tuple[np.ndarray | None, ...]:
         upstream = rows(g)
@@ -111,7 +113,7 @@ def batch_norm(
                 np.add(deviation, (scale[part] * dbias[part] / count)[:, None], out=deviation)
                 np.subtract(dx[part], deviation, out=dx[part])
 
-        parallel(backward, tiles(channels, count, ROWS))
+        parallel(backward, shares(channels, count))
         return feature_map(dx, x.shape), dweight, dbias
 
     return feature_map(y, x.shape), pull

@@ -22,6 +22,15 @@ import numpy as np
 
 from minidl.mode import mode
 
+LONGEST = 1 << 19
+"""How many numbers a thread should take at a time, at most: 2 MB of float32."""
+
+SHORTEST = 1 << 15
+"""And at least: Python's lock goes from hand to hand with each call, which costs as much as some thousand numbers."""
+
+TURNS = 4
+"""How many shares there should be, so that no thread waits long for the last."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -178,6 +187,13 @@ def parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[
             _pool.offer(job, helpers)
         job.work()
         return job.results()
+
+
+def shares(count: int, size_of_one: int) -> list[slice]:
+    """0..count in slices for threads to take: not too large for a cache, not too short to be worth a turn."""
+    turns = max(1, min(TURNS, count * size_of_one // SHORTEST))
+    step = max(1, min(-(-count // turns), LONGEST // max(1, size_of_one)))
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -15,9 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.kernels.common.convolution import Geometry, Gradients, Pair
-from minidl.kernels.common.layout import tiles
-from minidl.kernels.numpy.normalization import ROWS
-from minidl.kernels.numpy.parallel import parallel
+from minidl.kernels.numpy.parallel import parallel, shares
 
 Kernel = Callable[..., tuple[np.ndarray, Callable[[np.ndarray, Sequence[bool]], Gradients]]]
 
@@ -65,13 +63,22 @@ def conv2d_by_phases(
         for place, elements, pull_part in parts:
             part, dpart, _ = pull_part(g, (wanted[0], wanted[1], False))
             if dx is not None and part is not None:
-                height, width = dx[place].shape[2:]
-                dx[place] = part[..., :height, :width]
+                _put(dx[place], part)
             if dweight is not None:
                 dweight[elements] = dpart
         return dx, dweight, None
 
     return y, pull  # type: ignore[return-value]  # some phase sees the kernel's first element
+
+
+def _put(phase: np.ndarray, part: np.ndarray) -> None:
+    """Copy what there is of a phase."""
+    height, width = phase.shape[2:]
+
+    def copy(channels: slice) -> None:
+        phase[:, channels] = part[:, channels, :height, :width]
+
+    parallel(copy, shares(part.shape[1], part[:, :1].size))
 
 
 def has_phases(x: np.ndarray, geometry: Geometry, groups: int) -> bool:
@@ -91,5 +98,5 @@ def _sampled(x: np.ndarray, place: tuple[Any, ...], size: Pair) -> np.ndarray:
         sampled[part, :, :, width:] = 0
         sampled[part, :, :height, :width] = source[part]
 
-    parallel(copy, tiles(c, n * height * width, ROWS))
+    parallel(copy, shares(c, n * height * width))
     return sampled.swapaxes(0, 1)
