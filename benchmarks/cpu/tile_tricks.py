@@ -84,9 +84,9 @@ def one_copy(n: int) -> Sides:
         padded = scratch("padded", (*images.shape[:2], 34, 34), np.float32)
         padded[:, :, (0, -1)] = padded[..., (0, -1)] = 0
         padded[:, :, 1:-1, 1:-1] = images
-        columns = scratch("columns", (3, 3, *images.shape), np.float32)
+        columns = scratch("columns", (16, 3, 3, *images.shape[1:]), np.float32)
         for i, j in np.ndindex(3, 3):
-            columns[i, j] = padded[:, :, i : i + 32, j : j + 32]
+            columns[:, i, j] = padded[:, :, i : i + 32, j : j + 32]
         return columns
 
     def each(unfold: Callable[[Tile], np.ndarray]) -> Callable[[], list[np.ndarray]]:
@@ -109,10 +109,10 @@ def thin(n: int) -> Sides:
     """The forward pass of a convolution on whose thin side its output is."""
     source, weight = Source(normal(48, n, PIXELS)), normal(12, 48, 3, 3)
     way, y = Shifted(weight, SIZE, SAME), np.empty((12, n, PIXELS), np.float32)
-    matrix = weight.transpose(0, 2, 3, 1).reshape(12, -1)
+    matrix = weight.reshape(12, -1)
 
     def on() -> np.ndarray:
-        parallel(lambda tile: way.forward(source, tile, y), way.tiles(n))
+        parallel(lambda tile: way.forward(source, tile, slice(0, 12), y), way.tiles(n))
         return y
 
     def off() -> np.ndarray:
@@ -149,7 +149,7 @@ def columns_of_gradient(n: int) -> Sides:
             return outer(way.shifts.unfold(source, tile), upstream.matrix(tile))
 
         parts = parallel(backward, cut(n, SIZE, 9 * 48 + 48 + 12, 9 * 12 * 48))
-        return [dx, total(parts).reshape(3, 3, 48, 12).transpose(3, 2, 0, 1)]
+        return [dx, total(parts).reshape(48, 3, 3, 12).transpose(3, 0, 1, 2)]
 
     return Sides(on, off)
 

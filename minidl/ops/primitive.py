@@ -142,8 +142,9 @@ def as_tensors(op: str, args: Sequence[Any], optional: bool = True, of_floats: b
 
     An optional argument may be None, and stays it; where there must be floats and are none, integers become float32.
     """
-    alike = all(isinstance(x, Tensor) for x in args) and len({x.dtype for x in args}) == 1
-    ready = alike and not (of_floats and args[0].dtype.kind in "biu")
+    given = [x for x in args if x is not None] if optional else args
+    alike = all(isinstance(x, Tensor) for x in given) and len({x.data.dtype for x in given}) == 1
+    ready = alike and not (of_floats and given[0].dtype.kind in "biu")
     tensors = list(args) if ready else _convert(op, args, optional, of_floats)
     if len(tensors) > 1 and not all(x is None or type(x.data) is np.ndarray for x in tensors):
         if any(x is not None and is_cupy(x.data) for x in tensors):

@@ -44,6 +44,7 @@ def tiles_of(patch, pixels):
     """Have work cut in tiles of so many pixels, where rows and images allow it."""
     patch.setattr(plane, "POSITIONS", pixels)
     patch.setattr(plane, "WORK", 0)
+    patch.setattr(plane, "LEAST", 0)
 
 
 def definition(x, weight, g, case):

@@ -291,7 +291,7 @@ def test_a_profile_sees_tiles_and_the_threads_they_ran_in():
 
 
 def test_a_kernels_tiles_bear_its_name():
-    x, weight = minidl.randn(8, 3, 32, 32), minidl.randn(4, 3, 3, 3)
+    x, weight = minidl.randn(8, 16, 32, 32), minidl.randn(16, 16, 3, 3)
     with minidl.profile() as p:
         F.conv2d(x, weight, padding=1)
     phases = Counter((event.name, event.phase) for event in p.events)

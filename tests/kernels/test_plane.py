@@ -57,7 +57,7 @@ def test_tiles_cover_every_pixel_once_in_order_and_are_whole_images_or_rows_of_o
 def test_unfolding_shows_what_every_pixel_sees(case, layout, pixels, seed):
     x = LAYOUTS[layout](whole_numbers(case.shape, np.float32, seed))
     N, _, H, W = case.shape
-    expected = seen(x, case, outside=0).transpose(2, 3, 1, 0, 4, 5).reshape(-1, N, H * W)
+    expected = seen(x, case, outside=0).transpose(1, 2, 3, 0, 4, 5).reshape(-1, N, H * W)
     shifts, tiles = shifts_and_tiles(case, pixels)
     for tile in tiles:
         columns = shifts.unfold(Source(planes(x)), tile)
@@ -85,7 +85,11 @@ def test_gathering_adds_up_the_product_of_each_element_at_the_pixel_it_sees(case
         expected += seen(image, case, outside=0)[:, :, i, j]
     shifts, tiles = shifts_and_tiles(case, pixels)
     for tile in tiles:
-        laid = np.array([[shifts.lay_out(Source(products[i, j]), tile).copy() for j in range(J)] for i in range(I)])
+        width = shifts.lay_out(Source(products[0, 0]), tile).shape[1]
+        laid, matrix = shifts.rows("products", O, (width,), np.float64)
+        assert np.shares_memory(laid, matrix)
+        for i, j in np.ndindex(I, J):
+            laid[i, j] = shifts.lay_out(Source(products[i, j]), tile)
         out = np.full((O, *tile.shape), np.nan)
         shifts.gather(laid, tile, out)
         np.testing.assert_array_equal(out, tile.of(planes(expected)))

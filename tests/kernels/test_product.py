@@ -5,8 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from minidl.kernels.numpy import product as module
 from minidl.kernels.numpy.convolution import conv2d, product_for
-from minidl.kernels.numpy.plane import Source, planes
+from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import Pointwise, Shifted
 from minidl.kernels.numpy.winograd import Winograd
 from tests.kernels.same import (
@@ -44,7 +45,7 @@ def check(make, case, outputs, layout, pixels, dtype, seed):
     y, dx = np.full((O, N, H * W), np.nan, dtype), np.full((C, N, H * W), np.nan, dtype)
     parts = []
     for tile in tiles:
-        way.forward(source, tile, y)
+        way.forward(source, tile, slice(0, len(y)), y)
         parts.append(way.backward(source.matrix(tile), upstream, tile, tile.matrix(dx)))
         assert way.backward(None, upstream, tile, tile.matrix(dx)) is None
         np.testing.assert_array_equal(way.backward(source.matrix(tile), upstream, tile, None), parts[-1])
@@ -134,3 +135,28 @@ def test_each_case_has_its_way_and_each_way_computes_the_same(shape, outputs, ke
         np.testing.assert_array_equal(alone[k], wanted[1 + k])
     assert is_channel_major(found[0])
     assert is_channel_major(found[1])
+
+
+@pytest.mark.parametrize(
+    ("shape", "outputs", "kernel", "way"),
+    [
+        ((1, 5, 4, 4), 11, (1, 1), Pointwise),
+        ((1, 5, 4, 4), 11, (3, 3), Shifted),
+        ((1, 12, 4, 4), 11, (3, 3), Shifted),
+        ((2, 64, 16, 16), 70, (3, 3), Winograd),
+    ],
+)
+def test_the_outputs_of_a_single_tile_are_shared_out_if_that_is_much_work(monkeypatch, shape, outputs, kernel, way):
+    pad = kernel[0] // 2
+    case = Case(shape, kernel, (1, 1), ((pad, pad), (pad, pad)), (1, 1))
+    x, weight = whole_numbers(shape, np.float64, 0), whole_numbers((outputs, shape[1], *kernel), np.float64, 1)
+    bias = whole_numbers((outputs,), np.float64, 2)
+    product = product_for(x, weight, geometry(case), 1)
+    assert type(product) is way
+    monkeypatch.setattr(type(product), "tiles", lambda self, n: [Tile(slice(0, n), slice(0, shape[2] * shape[3]))])
+    for work, parts in ((10**9, 1), (1, 8)):
+        monkeypatch.setattr(module, "WORK", work)
+        assert len(product.parts(shape[0])) in (parts, parts - 2)  # 11 are six times two, the last time one
+        y, _ = conv2d(x, weight, bias, (1, 1), case.padding, (1, 1), 1)
+        g = np.zeros_like(y)
+        np.testing.assert_array_equal(y, definition(x, weight, g, case)[0] + bias[:, None, None])

@@ -1,4 +1,6 @@
-"""Convolution with strides by phases: the definition, exactly, over any convolution at stride 1."""
+"""The gradients of a convolution with strides by phases: the definition, exactly, over any at stride 1."""
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 from minidl.kernels.common.convolution import Geometry
 from minidl.kernels.numpy import conv2d
 from minidl.kernels.numpy import parallel as threads
-from minidl.kernels.numpy.strided import conv2d_by_phases, has_phases, phases
+from minidl.kernels.numpy.convolution import conv2d_gradients
+from minidl.kernels.numpy.strided import has_phases, phases, pull_by_phases
 from tests.kernels.same import definition
 from tests.kernels.windows import LAYOUTS, Case, is_channel_major, layouts, whole_numbers
 
@@ -26,24 +29,22 @@ def axes(draw):
     return size, kernel, stride, (before, after)
 
 
-def by_definition(x, weight, bias, stride, padding, dilation, groups):
-    """What `conv2d_by_phases` calls, without a kernel: at stride 1, one group, no bias."""
-    assert (bias, stride, dilation, groups) == (None, (1, 1), (1, 1), 1)
-    case = Case(x.shape, weight.shape[2:], stride, padding, dilation)
-    nothing = np.zeros((len(x), len(weight), *case.output_size))
-    y, *_ = definition(x, weight, nothing, case)
-    return y, lambda g, wanted: (*definition(x, weight, g, case)[1:], None)
+def by_definition(x, weight, padding, g, wanted):
+    """What `pull_by_phases` calls, without a kernel: at stride 1, one group, no bias."""
+    case = Case(x.shape, weight.shape[2:], (1, 1), padding, (1, 1))
+    _, dx, dweight = definition(x, weight, g, case)
+    return dx if wanted[0] else None, dweight if wanted[1] else None, None
 
 
-def check(run, case, outputs, layout, seed):
-    """Hold the value and both gradients to the definition."""
+def check(pull_of, case, outputs, layout, seed):
+    """Hold both gradients to the definition."""
     weight = whole_numbers((outputs, case.shape[1], *case.kernel_size), np.float64, seed)
     x = LAYOUTS[layout](whole_numbers(case.shape, np.float64, seed + 1))
-    y, pull = run(x, weight)
-    g = LAYOUTS[layout](whole_numbers(y.shape, np.float64, seed + 2))
+    pull = pull_of(x, weight)
+    g = LAYOUTS[layout](whole_numbers((len(x), outputs, *case.output_size), np.float64, seed + 2))
     arguments = [array.copy() for array in (x, weight, g)]
     dx, dweight, dbias = pull(g, (True, True, False))
-    for ours, wanted in zip((y, dx, dweight), definition(*arguments, case), strict=True):
+    for ours, wanted in zip((dx, dweight), definition(*arguments, case)[1:], strict=True):
         np.testing.assert_array_equal(ours, wanted)
     assert dbias is None
     for array, before in zip((x, weight, g), arguments, strict=True):
@@ -52,7 +53,7 @@ def check(run, case, outputs, layout, seed):
     assert is_channel_major(dx)
 
 
-@pytest.mark.parametrize("unstrided", [by_definition, conv2d])
+@pytest.mark.parametrize("gradients", [by_definition, conv2d_gradients])
 @given(axes(), axes(), st.integers(1, 3), st.integers(1, 3), layouts, st.sampled_from([1, 40, 1 << 17]), seeds)
 @example((8, 3, 2, (1, 1)), (8, 3, 2, (1, 1)), 2, 2, "channel-major", 1, 0)
 @example((7, 3, 2, (1, 1)), (8, 3, 2, (1, 1)), 2, 2, "contiguous", 40, 0)
@@ -60,14 +61,14 @@ def check(run, case, outputs, layout, seed):
 @example((9, 7, 2, (3, 3)), (9, 2, 3, (0, 0)), 2, 2, "every other", 40, 0)
 @example((7, 1, 3, (1, 1)), (7, 1, 3, (1, 1)), 2, 2, "contiguous", 40, 0)
 @example((5, 3, 3, (2, 0)), (6, 5, 4, (1, 2)), 1, 1, "backwards", 40, 0)
-def test_the_phases_add_up_to_the_convolution(unstrided, down, across, c, outputs, layout, rows, seed):
+def test_the_phases_are_all_there_is(gradients, down, across, c, outputs, layout, rows, seed):
     size, kernel, stride, padding = zip(down, across, strict=True)
     case = Case((2, c, *size), kernel, stride, padding, (1, 1))
     geometry = Geometry(kernel, stride, padding, (1, 1))
     assert has_phases(np.zeros(case.shape), geometry, 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(threads, "LONGEST", rows)
-        check(lambda x, weight: conv2d_by_phases(unstrided, x, weight, geometry), case, outputs, layout, seed)
+        check(lambda *args: partial(pull_by_phases, gradients, *args, geometry), case, outputs, layout, seed)
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "channel-major"])
@@ -82,14 +83,14 @@ def test_the_phases_add_up_to_the_convolution(unstrided, down, across, c, output
     ],
 )
 def test_the_convolution_takes_this_way_and_is_right(monkeypatch, layout, size, kernel, stride, padding):
-    case, taken = Case((3, 4, *size), kernel, stride, padding, (1, 1)), []
+    case, taken = Case((3, 9, *size), kernel, stride, padding, (1, 1)), []
 
     def spy(*args):
         taken.append(args)
-        return conv2d_by_phases(*args)
+        return pull_by_phases(*args)
 
-    monkeypatch.setitem(conv2d.__globals__, "conv2d_by_phases", spy)
-    check(lambda x, weight: conv2d(x, weight, None, stride, padding, (1, 1), 1), case, 5, layout, 0)
+    monkeypatch.setitem(conv2d.__globals__, "pull_by_phases", spy)
+    check(lambda x, weight: conv2d(x, weight, None, stride, padding, (1, 1), 1)[1], case, 5, layout, 0)
     assert taken
 
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from minidl.backend import Array
 
 
 def rows(x: Array) -> Array:
     """x (N, C, ...) as a matrix (C, N·...): a view if x is channel-major in memory, else a copy."""
-    return np.moveaxis(x, 1, 0).reshape(x.shape[1], x.size // max(x.shape[1], 1))
+    return x.swapaxes(0, 1).reshape(x.shape[1], x.size // max(x.shape[1], 1))
 
 
 def feature_map(matrix: Array, shape: tuple[int, ...]) -> Array:
     """A matrix (C, N·...) as x of shape (N, C, ...), the inverse of `rows`: always a view."""
     n, c, *image = shape
-    return np.moveaxis(matrix.reshape(c, n, *image), 0, 1)
+    return matrix.reshape(c, n, *image).swapaxes(0, 1)
 
 
 def tiles(count: int, size_of_one: int, budget: int) -> Iterator[slice]:

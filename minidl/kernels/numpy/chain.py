@@ -11,7 +11,7 @@ is a' = max(± x + t/|s|, 0), and d = |s|·(gradient at s·x + t) comes out of t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -41,12 +41,20 @@ class Rectified(Source):
 
     def __init__(self, x: np.ndarray, affine: Sequence[np.ndarray], beta: np.ndarray | None, mean: np.ndarray):
         super().__init__(x)
-        root, scale, shift = affine
-        self.mean, self.fold = mean, np.abs(scale)
+        self.root, scale, shift = affine
+        self.mean, self.beta, self.fold = mean, beta, np.abs(scale)
         self.sign = None if (scale > 0).all() else np.sign(scale)
         self.offset = shift / self.fold
-        self.lift = np.zeros_like(self.fold) if beta is None else beta / self.fold
-        self.far = np.flatnonzero(np.abs(self.lift) * root > FAR)
+
+    @cached_property
+    def lift(self) -> np.ndarray:
+        """β/|s|."""
+        return np.zeros_like(self.fold) if self.beta is None else self.beta / self.fold
+
+    @cached_property
+    def far(self) -> np.ndarray:
+        """The channels with a large |β/γ|."""
+        return np.flatnonzero(np.abs(self.lift) * self.root > FAR)
 
     def write(self, images: slice, pixels: slice, out: np.ndarray) -> None:
         """A part of a', into `out` (C, n, pixels)."""
@@ -94,13 +102,13 @@ def norm_relu_conv2d(
     dilation: Pair,
     groups: int,
 ) -> tuple[np.ndarray, Pull] | None:
-    """y (N, O, H, W) and its pullback; None for a convolution that is no single product, and for vanishing scales.
+    """y (N, O, H, W) and its pullback; None for vanishing scales, no single product, more weights than pixels.
 
     pull(g, wanted, into, owed), where g still owes something, adds the gradient of x to `into`, if that is given, and
     returns what that owes in turn: with M elements in a channel, D = Σ d·(x - μ) and S = Σ d, r² D/M (x - μ) + S/M.
     """
     root, scale, shift = affine(moments, gamma, beta, eps)
-    if groups > 1 or not np.abs(scale).min(initial=1) > SMALLEST:
+    if groups > 1 or weight.size > x.size or not np.abs(scale).min(initial=1) > SMALLEST:
         return None
     source = Rectified(planes(x), (root, scale, shift), beta, moments[0])
     fold = source.fold[:, None, None]

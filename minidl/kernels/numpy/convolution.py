@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,13 @@ from minidl.kernels.numpy.normalization import row_sums
 from minidl.kernels.numpy.parallel import parallel
 from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import Pointwise, Shifted
-from minidl.kernels.numpy.strided import conv2d_by_phases, has_phases
+from minidl.kernels.numpy.strided import has_phases, pull_by_phases
 from minidl.kernels.numpy.winograd import Winograd, suits
 
 Way = Pointwise | Shifted
+
+FEW = 8
+"""With fewer channels phases do not pay."""
 
 Pull = Callable[[np.ndarray, Sequence[bool]], Gradients]
 
@@ -37,33 +41,41 @@ def conv2d(
     """y (N, O, P, Q), channel-major, and its pullback; the arguments are those of `minidl.nn.functional.conv2d`."""
     geometry = Geometry(weight.shape[2:], stride, padding, dilation)
     way = product_for(x, weight, geometry, groups)
-    if way is None and x.size and groups == x.shape[1] == len(weight):
-        return with_bias(depthwise(x, weight, stride, padding, dilation), bias)
-    if way is None and x.size and has_phases(x, geometry, groups):
-        return with_bias(conv2d_by_phases(conv2d, x, weight, geometry), bias)
-    if way is None:
-        return _general(x, weight, bias, stride, padding, dilation, groups)
-    source = Source(planes(x))
+    if way is not None:
+        source = Source(planes(x))
+        y = feature_map(forward(way, source, bias), (len(x), len(weight), *x.shape[2:]))
+        return with_bias(y, partial(backward, way, source, x.shape), bias)
+    if x.size and groups == x.shape[1] == len(weight):
+        y, pull = depthwise(x, weight, stride, padding, dilation)
+        return with_bias(y if bias is None else np.add(y, bias[:, None, None], out=y), pull, bias)
+    y, general = _general(x, weight, bias, stride, padding, dilation, groups)
+    by_phases = has_phases(x, geometry, groups) and x.shape[1] >= FEW and weight.size < x.size
+    return with_bias(y, partial(pull_by_phases, conv2d_gradients, x, weight, geometry) if by_phases else general, bias)
 
-    def pull(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
-        upstream = Source(planes(g))
-        _ = way.turned  # made now, not by every thread for itself
-        dx = np.empty_like(source.array, order="C") if wanted[0] else None
 
-        def backward(tile: Tile) -> Any:
-            matrix = None if dx is None else tile.matrix(dx)
-            if isinstance(way, Shifted) and (way.few or (dx is None and not way.thin)):
-                return way.backward_to_few(source if wanted[1] else None, upstream, tile, matrix)
-            return way.backward(source.matrix(tile) if wanted[1] else None, upstream, tile, matrix)
+def conv2d_gradients(
+    x: np.ndarray, weight: np.ndarray, padding: tuple[Pair, Pair], g: np.ndarray, wanted: Sequence[bool]
+) -> Gradients:
+    """Those of a convolution at stride 1 that keeps the size of x, without computing it."""
+    way = product_for(x, weight, Geometry(weight.shape[2:], (1, 1), padding, (1, 1)), 1)
+    assert way is not None
+    return backward(way, Source(planes(x)), x.shape, g, wanted)
 
-        parts: list[Any] = parallel(backward, way.tiles(len(x))) if wanted[0] or wanted[1] else []
-        return (
-            None if dx is None else feature_map(dx, x.shape),
-            way.gradient(parts) if wanted[1] else None,
-            channel_sums(g) if bias is not None and wanted[2] else None,
-        )
 
-    return feature_map(forward(way, source, bias), (len(x), len(weight), *x.shape[2:])), pull
+def backward(way: Way, source: Source, shape: tuple[int, ...], g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
+    """The gradients of x, of this shape, and of the weights, from g."""
+    upstream = Source(planes(g))
+    _ = way.turned  # made now, not by every thread for itself
+    dx = np.empty_like(source.array, order="C") if wanted[0] else None
+
+    def step(tile: Tile) -> Any:
+        matrix = None if dx is None else tile.matrix(dx)
+        if isinstance(way, Shifted) and (way.few or (dx is None and not way.thin)):
+            return way.backward_to_few(source if wanted[1] else None, upstream, tile, matrix)
+        return way.backward(source.matrix(tile) if wanted[1] else None, upstream, tile, matrix)
+
+    parts: list[Any] = parallel(step, way.tiles(shape[0])) if wanted[0] or wanted[1] else []
+    return None if dx is None else feature_map(dx, shape), way.gradient(parts) if wanted[1] else None, None
 
 
 def forward(way: Way, source: Source, bias: np.ndarray | None) -> np.ndarray:
@@ -71,20 +83,18 @@ def forward(way: Way, source: Source, bias: np.ndarray | None) -> np.ndarray:
     channels, n, plane = len(way.kernel), *source.array.shape[1:]
     y = np.empty((channels, n, plane), source.dtype)
 
-    def step(tile: Tile) -> None:
-        way.forward(source, tile, y)
+    def step(part: tuple[Tile, slice]) -> None:
+        tile, outputs = part
+        way.forward(source, tile, outputs, y[outputs])
         if bias is not None:
-            np.add(tile.of(y), bias[:, None, None], out=tile.of(y))
+            np.add(tile.of(y[outputs]), bias[outputs, None, None], out=tile.of(y[outputs]))
 
-    parallel(step, way.tiles(n))
+    parallel(step, way.parts(n))
     return y
 
 
-def with_bias(result: tuple[np.ndarray, Callable[..., Any]], bias: np.ndarray | None) -> tuple[np.ndarray, Pull]:
-    """The result of a convolution without a bias, and its pullback, with one."""
-    y, pull = result
-    if bias is not None:
-        y += bias[:, None, None]
+def with_bias(y: np.ndarray, pull: Callable[..., Any], bias: np.ndarray | None) -> tuple[np.ndarray, Pull]:
+    """The result of a convolution, and its pullback with the bias's gradient, if there is a bias."""
 
     def pull_all(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
         dx, dweight, *_ = pull(g, wanted)

@@ -15,6 +15,12 @@ Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 PART = 1 << 26
 """How many multiplications to do at a time: about a millisecond."""
 
+SLOW = 32
+"""To read a weight from memory takes as long as so many multiplications."""
+
+HELD = 500
+"""NumPy keeps Python's lock, and all threads waiting, during products with no more results than this."""
+
 
 def linear(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None
@@ -29,7 +35,7 @@ def linear(
         if bias is not None:
             y[:, part] += bias[part]
 
-    parallel(forward, tiles(o, n * c, PART))
+    parallel(forward, _parts(o, c, n))
 
     def pull(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
         upstream = g.reshape(n, o)
@@ -43,7 +49,7 @@ def linear(
             np.matmul(upstream[:, part].T, rows, out=dweight[part])  # type: ignore[index]
 
         if wanted[0]:
-            parallel(for_x, tiles(c, n * o, PART))
+            parallel(for_x, _parts(c, o, n))
         if wanted[1]:
             parallel(for_weight, tiles(o, n * c, PART))
         return (
@@ -53,3 +59,9 @@ def linear(
         )
 
     return y.reshape(*x.shape[:-1], o), pull
+
+
+def _parts(outputs: int, inputs: int, n: int) -> list[slice]:
+    """Some outputs of each of n rows at a time."""
+    step = max(1, PART // max(1, max(n, SLOW) * inputs), HELD // max(1, n) + 1)
+    return [slice(start, min(start + step, outputs)) for start in range(0, outputs, step)]

@@ -182,6 +182,8 @@ def parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[
     if mode.profiler is not None:
         function = mode.profiler.tile(function)
     with _one_thread_each:
+        if len(items) == 1:
+            return [function(items[0])]
         job = _Job(function, items)
         if helpers := min(_threads, len(items)) - 1:
             _pool.offer(job, helpers)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,9 @@ TILE = 1 << 20
 
 WORK = 1 << 24
 """How many multiplications a tile should have, a few tenths of a millisecond: then threads rarely wait for Python."""
+
+LEAST = 1 << 22
+"""How many it should have at least: to pass a tile to another thread takes longer than fewer do."""
 
 TILES = 8
 """How many tiles there should be, so that no thread waits long for the last."""
@@ -64,7 +67,7 @@ def cut(n: int, size: tuple[int, int], numbers: int, work: int) -> list[Tile]:
     """n planes of this size in tiles, if there are so many numbers, and multiplications, to a position."""
     height, width = size
     total, plane = n * height * width, height * width
-    positions = max(POSITIONS, min(TILE // numbers, WORK // work, -(-total // TILES)))
+    positions = max(POSITIONS, LEAST // work, min(TILE // numbers, WORK // work, -(-total // TILES)))
     if positions >= plane:
         count = max(1, positions // max(plane, 1))
         return [Tile(slice(i, min(i + count, n)), slice(0, plane)) for i in range(0, n, count)]
@@ -120,13 +123,17 @@ class Shifts:
         return laid
 
     def unfold(self, source: Source, tile: Tile) -> np.ndarray:
-        """What a tile's pixels see, (I·J·C, positions): one copy, and zeros where a step across left the row."""
+        """What a tile's pixels see, (C·I·J, positions): one copy, and zeros where a step across left the row."""
         laid = self.lay_out(source, tile)
-        shape = (len(self.downs), len(self.acrosses), len(laid), *tile.shape)
-        columns = scratch("columns", shape, laid.dtype)
-        np.copyto(columns, self._seen(laid, shape))
+        columns, matrix = self.rows("columns", len(laid), tile.shape, laid.dtype)
+        np.copyto(columns, self._seen(laid, columns.shape))
         self._clear(columns, self.acrosses, 0)
-        return columns.reshape(-1, tile.positions)
+        return matrix
+
+    def rows(self, name: str, channels: int, shape: tuple[int, ...], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        """An array (I, J, channels, *shape), and its memory: the matrix (channels·I·J, ...)."""
+        whole = scratch(name, (channels, len(self.downs), len(self.acrosses), *shape), dtype)
+        return whole.transpose(1, 2, 0, *range(3, whole.ndim)), whole.reshape(-1, math.prod(shape))
 
     def gather(self, products: np.ndarray, tile: Tile, out: np.ndarray) -> None:
         """out (O, n, pixels) = Σ over i, j of products (I, J, O, as laid out), each at what a pixel sees."""
@@ -151,7 +158,8 @@ class Shifts:
             laid.itemsize,
         )
         first = self.margin + self.downs.start * self.width + self.acrosses.start
-        return np.ndarray(shape, laid.dtype, laid, first * laid.itemsize, strides)
+        memory = laid.transpose(2, 0, 1, 3) if laid.ndim == 4 else laid
+        return np.ndarray(shape, laid.dtype, memory, first * laid.itemsize, strides)
 
     def _clear(self, columns: np.ndarray, acrosses: Iterable[int], first: int) -> None:
         """Zeros in columns (I, J, ..., pixels) where a step across leaves the row; a row begins with pixel `first`."""

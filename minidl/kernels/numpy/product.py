@@ -22,15 +22,33 @@ import numpy as np
 
 from minidl.kernels.common.convolution import Geometry
 from minidl.kernels.numpy.multiply import multiply, outer
-from minidl.kernels.numpy.parallel import scratch
-from minidl.kernels.numpy.plane import Shifts, Source, Tile, cut
+from minidl.kernels.numpy.plane import TILES, WORK, Shifts, Source, Tile, cut
 
 
-class Pointwise:
+class Product:
+    """A kernel (O, C, I, J) for images of one size."""
+
+    def __init__(self, kernel: np.ndarray, size: tuple[int, int]):
+        self.kernel, self.size = kernel, size
+
+    def tiles(self, n: int) -> list[Tile]:
+        """The planes of n images in tiles."""
+        raise NotImplementedError
+
+    def parts(self, n: int) -> list[tuple[Tile, slice]]:
+        """Tiles and the outputs to compute for them: all, or some of them where there is but one tile."""
+        tiles, outputs = self.tiles(n), len(self.kernel)
+        turns = min(TILES, tiles[0].positions * self.kernel.size // WORK) if len(tiles) == 1 else 1
+        step = -(-outputs // max(1, turns))
+        return [(tile, slice(i, min(i + step, outputs))) for tile in tiles for i in range(0, outputs, step)]
+
+
+class Pointwise(Product):
     """A 1×1 kernel."""
 
-    def __init__(self, weight: np.ndarray, size: tuple[int, int]):
-        self.kernel, self.weight, self.size = weight, weight.reshape(weight.shape[:2]), size
+    def __init__(self, kernel: np.ndarray, size: tuple[int, int]):
+        super().__init__(kernel, size)
+        self.weight = kernel.reshape(kernel.shape[:2])
 
     @cached_property
     def turned(self) -> np.ndarray:
@@ -40,9 +58,9 @@ class Pointwise:
     def tiles(self, n: int) -> list[Tile]:
         return cut(n, self.size, sum(self.weight.shape), self.weight.size)
 
-    def forward(self, x: Source, tile: Tile, y: np.ndarray) -> None:
-        """Write a tile of y, planes (O, N, H·W)."""
-        multiply(self.weight, x.matrix(tile), tile.matrix(y))
+    def forward(self, x: Source, tile: Tile, outputs: slice, y: np.ndarray) -> None:
+        """Write a tile of some outputs, planes (outputs, N, H·W)."""
+        multiply(self.weight[outputs], x.matrix(tile), tile.matrix(y))
 
     def backward(self, x: np.ndarray | None, g: Source, tile: Tile, dx: np.ndarray | None) -> np.ndarray | None:
         """Write a tile of dx (C, positions), given g, and return what it adds to dW', given the tile of x."""
@@ -56,43 +74,46 @@ class Pointwise:
         return np.ascontiguousarray(total(parts).T)[:, :, None, None]
 
 
-class Shifted:
+class Shifted(Product):
     """A kernel of any size whose padding lets the image keep its size."""
 
-    def __init__(self, weight: np.ndarray, size: tuple[int, int], geometry: Geometry):
-        o, c, i, j = self.shape = weight.shape
-        self.kernel = weight
+    def __init__(self, kernel: np.ndarray, size: tuple[int, int], geometry: Geometry):
+        super().__init__(kernel, size)
+        o, c, i, j = self.shape = kernel.shape
         starts, steps = [-before for before, _ in geometry.padding], geometry.dilation
         ranges = [range(at, at + k * step, step) for at, k, step in zip(starts, (i, j), steps, strict=True)]
-        self.size, self.shifts = size, Shifts(ranges[0], ranges[1], size)
-        self.adjoint = self.shifts.reversed()
+        self.shifts = Shifts(ranges[0], ranges[1], size)
         self.thin, self.few = o < c, 2 * c < o
         self.weight = self.transform()
 
     def transform(self) -> np.ndarray:
         """The weights as `forward` wants them: all W_k one below the other, or one beside the other."""
-        o, c, i, j = self.shape
-        return self.turned.T if self.thin else self.kernel.transpose(0, 2, 3, 1).reshape(o, i * j * c)
+        return self.turned.T if self.thin else self.kernel.reshape(len(self.kernel), -1)
+
+    @cached_property
+    def adjoint(self) -> Shifts:
+        """For gradients."""
+        return self.shifts.reversed()
 
     @cached_property
     def turned(self) -> np.ndarray:
-        """[W_kᵀ]_k (C, I·J·O): the transpose of all W_k one below the other."""
+        """[W_kᵀ]_k (C, O·I·J): the transpose of all W_k one below the other."""
         o, c, i, j = self.shape
-        return np.ascontiguousarray(self.kernel.transpose(2, 3, 0, 1)).reshape(i * j * o, c).T
+        return np.ascontiguousarray(self.kernel.transpose(0, 2, 3, 1)).reshape(o * i * j, c).T
 
     def tiles(self, n: int) -> list[Tile]:
         o, c, i, j = self.shape
         return cut(n, self.size, i * j * min(o, c) + o + c, self.weight.size)
 
-    def forward(self, x: Source, tile: Tile, y: np.ndarray) -> None:
-        """Write a tile of y, planes (O, N, H·W)."""
+    def forward(self, x: Source, tile: Tile, outputs: slice, y: np.ndarray) -> None:
+        """Write a tile of some outputs, planes (outputs, N, H·W)."""
         if not self.thin:
-            multiply(self.weight, self.shifts.unfold(x, tile), tile.matrix(y))
+            multiply(self.weight[outputs], self.shifts.unfold(x, tile), tile.matrix(y))
             return
-        o, _, i, j = self.shape
         laid = self.shifts.lay_out(x, tile)
-        products = scratch("products", (i, j, o, laid.shape[1]), laid.dtype)
-        multiply(self.weight, laid, products.reshape(i * j * o, -1))
+        products, matrix = self.shifts.rows("products", len(y), laid.shape[1:], laid.dtype)
+        elements = len(self.weight) // len(self.kernel)
+        multiply(self.weight[outputs.start * elements : outputs.stop * elements], laid, matrix)
         self.shifts.gather(products, tile, tile.of(y))
 
     def backward(self, x: np.ndarray | None, g: Source, tile: Tile, dx: np.ndarray | None) -> np.ndarray | None:
@@ -107,18 +128,18 @@ class Shifted:
         o, c, i, j = self.shape
         if dx is not None:
             laid = self.adjoint.lay_out(g, tile)
-            products = scratch("products", (i, j, c, laid.shape[1]), laid.dtype)
-            multiply(self.kernel.transpose(2, 3, 1, 0).reshape(i * j * c, o), laid, products.reshape(i * j * c, -1))
+            products, matrix = self.adjoint.rows("products", c, laid.shape[1:], laid.dtype)
+            multiply(self.kernel.transpose(1, 2, 3, 0).reshape(-1, o), laid, matrix)
             self.adjoint.gather(products, tile, dx.reshape(c, *tile.shape))
         if x is None:
             return None
         part = outer(self.shifts.unfold(x, tile), g.matrix(tile))
-        return part.reshape(i * j, c, o).transpose(0, 2, 1).reshape(i * j * o, c)
+        return part.reshape(c, i * j, o).transpose(2, 1, 0).reshape(o * i * j, c)
 
     def gradient(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         """dW (O, C, I, J) from what `backward` returned for all tiles."""
         o, c, i, j = self.shape
-        return np.ascontiguousarray(total(parts).reshape(i, j, o, c).transpose(2, 3, 0, 1))
+        return np.ascontiguousarray(total(parts).reshape(o, i, j, c).transpose(0, 3, 1, 2))
 
 
 def total(parts: Sequence[Any]) -> np.ndarray:

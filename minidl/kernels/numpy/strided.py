@@ -1,4 +1,4 @@
-"""A convolution with strides, as the sum of some without: one for each phase of the image.
+"""The gradients of a convolution with strides, by those of some without: one for each phase of the image.
 
 With strides s the kernel's element i sees the rows s·p + i - top, which all leave the same rest a when divided by s. So
 the rows (and columns) of x with the rest a meet only every s-th element of the kernel, and these they meet at stride 1:
@@ -17,7 +17,7 @@ import numpy as np
 from minidl.kernels.common.convolution import Geometry, Gradients, Pair
 from minidl.kernels.numpy.parallel import parallel, shares
 
-Kernel = Callable[..., tuple[np.ndarray, Callable[[np.ndarray, Sequence[bool]], Gradients]]]
+Kernel = Callable[..., Gradients]
 
 
 class Phase(NamedTuple):
@@ -39,36 +39,25 @@ def phases(kernel: int, stride: int, before: int) -> list[Phase]:
     return found
 
 
-def conv2d_by_phases(
-    conv2d: Kernel, x: np.ndarray, weight: np.ndarray, geometry: Geometry
-) -> tuple[np.ndarray, Callable[[np.ndarray, Sequence[bool]], Gradients]]:
-    """y and its pullback, by a convolution at stride 1; wherever each phase of x has the size of y, or lacks a line."""
+def pull_by_phases(
+    gradients: Kernel, x: np.ndarray, weight: np.ndarray, geometry: Geometry, g: np.ndarray, wanted: Sequence[bool]
+) -> Gradients:
+    """dx and dW by those of convolutions at stride 1; wherever each phase of x has the size of g, or lacks a line."""
     down, across = geometry.stride
-    size = geometry.positions(x.shape[2:])
     vertical = phases(weight.shape[2], down, geometry.padding[0][0])
     horizontal = phases(weight.shape[3], across, geometry.padding[1][0])
-    parts, y = [], None
+    dx = np.zeros((x.shape[1], len(x), *x.shape[2:]), x.dtype).swapaxes(0, 1) if wanted[0] else None
+    dweight = np.empty_like(weight) if wanted[1] else None
     for rows, cols in product(vertical, horizontal):
         place = (..., slice(rows.rest, None, down), slice(cols.rest, None, across))
         elements = (..., slice(rows.first, None, down), slice(cols.first, None, across))
-        value, pull_part = conv2d(
-            _sampled(x, place, size), weight[elements], None, (1, 1), (rows.padding, cols.padding), (1, 1), 1
-        )
-        parts.append((place, elements, pull_part))
-        y = value if y is None else np.add(y, value, out=y)
-
-    def pull(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
-        dx = np.zeros((x.shape[1], len(x), *x.shape[2:]), x.dtype).swapaxes(0, 1) if wanted[0] else None
-        dweight = np.empty_like(weight) if wanted[1] else None
-        for place, elements, pull_part in parts:
-            part, dpart, _ = pull_part(g, (wanted[0], wanted[1], False))
-            if dx is not None and part is not None:
-                _put(dx[place], part)
-            if dweight is not None:
-                dweight[elements] = dpart
-        return dx, dweight, None
-
-    return y, pull  # type: ignore[return-value]  # some phase sees the kernel's first element
+        sampled = _sampled(x, place, (g.shape[2], g.shape[3]))
+        part, dpart, _ = gradients(sampled, weight[elements], (rows.padding, cols.padding), g, wanted)
+        if dx is not None and part is not None:
+            _put(dx[place], part)
+        if dweight is not None:
+            dweight[elements] = dpart
+    return dx, dweight, None
 
 
 def _put(phase: np.ndarray, part: np.ndarray) -> None:
@@ -82,7 +71,7 @@ def _put(phase: np.ndarray, part: np.ndarray) -> None:
 
 
 def has_phases(x: np.ndarray, geometry: Geometry, groups: int) -> bool:
-    """Whether `conv2d_by_phases` is made for this: strides, one group, no dilation, phases as large as the result."""
+    """Whether `pull_by_phases` is made for this: strides, one group, no dilation, phases as large as the result."""
     sizes = zip(x.shape[2:], geometry.stride, geometry.positions(x.shape[2:]), strict=True)
     return groups == 1 and geometry.dilation == (1, 1) and all(-(-n // s) == p for n, s, p in sizes)
 

@@ -69,14 +69,14 @@ class Winograd(Shifted):
         parallel(multiply, tiles(c, 16 * o, PART))
         return result.swapaxes(0, 1)
 
-    def forward(self, x: Source, tile: Tile, y: np.ndarray) -> None:
-        """Write a tile of y, planes (O, N, H·W)."""
-        n, (h, w), (o, c, *_) = tile.shape[0], self.size, self.shape
+    def forward(self, x: Source, tile: Tile, outputs: slice, y: np.ndarray) -> None:
+        """Write a tile of some outputs, planes (outputs, N, H·W)."""
+        n, (h, w), o, c = tile.shape[0], self.size, len(y), x.channels
         count = n * h * w // 4
         spread = scratch("spread", (4, 4, n, h // 2, w // 2, c), x.dtype)
         self._spread(self._bordered(x.matrix(tile)), spread)
         products = scratch("products", (4, 4, n, h // 2, w // 2, o), x.dtype)
-        _multiply(spread.reshape(16, count, c), self.weight, products.reshape(16, count, o))
+        _multiply(spread.reshape(16, count, c), self.weight[..., outputs], products.reshape(16, count, o))
         halves = scratch("halves", (2, 4, n, h // 2, w // 2, o), x.dtype)
         _two_of_four(products, halves)
         results = scratch("results", (n, h // 2, 2, w // 2, 2, o), x.dtype)

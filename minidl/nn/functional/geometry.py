@@ -12,12 +12,16 @@ Padding = tuple[Pair, Pair]
 
 def pair(op: str, name: str, value: int | Sequence[int], least: int = 1) -> Pair:
     """A number for both axes, or (height, width), checked."""
-    numbers = tuple(value) if isinstance(value, Sequence) else (value, value)
-    if len(numbers) != 2 or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in numbers):
+    numbers = (value, value) if type(value) is int or not isinstance(value, Sequence) else tuple(value)
+    if len(numbers) != 2 or not all(type(n) is int or _is_integer(n) for n in numbers):
         raise TypeError(f"{op}: {name} must be an integer or a pair of them, got {value!r}")
     if min(numbers) < least:
         raise ValueError(f"{op}: {name} must be at least {least}, got {value!r}")
     return int(numbers[0]), int(numbers[1])
+
+
+def _is_integer(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def resolve_padding(
