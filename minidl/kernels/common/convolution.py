@@ -64,11 +64,19 @@ class Geometry(NamedTuple):
 class Convolution:
     """The convolution of arrays of one library.
 
-    `budget` is how many elements the columns in work may have; `each` applies a function to a list, tile by tile.
+    `budget` is how many elements the columns in work may have; `each` applies a function to a list, tile by tile;
+    `outer` is x yᵀ for each group.
     """
 
-    def __init__(self, columns: ModuleType, budget: int, each: Callable[..., Iterable[Any]] = map):
+    def __init__(
+        self,
+        columns: ModuleType,
+        budget: int,
+        each: Callable[..., Iterable[Any]] = map,
+        outer: Callable[[Array, Array], Array] | None = None,
+    ):
         self.im2col, self.col2im, self.budget, self.each = columns.im2col, columns.col2im, budget, each
+        self.outer = outer or (lambda x, y: _product(x, y.transpose(0, 2, 1)))
 
     def __call__(
         self,
@@ -119,7 +127,7 @@ class Convolution:
             columns = self._columns(x[images], groups, geometry)
             if y is not None:
                 y[..., pixels] = _product(matrix, columns)
-            return None if g is None else _product(g[..., pixels], columns.transpose(0, 2, 1))
+            return None if g is None else self.outer(g[..., pixels], columns)
 
         for part in self.each(multiply, self._tiles(n, groups * depth, p * q, geometry)):
             if dweight is not None:

@@ -12,21 +12,26 @@ from minidl.kernels.common.convolution import Convolution, Geometry, Gradients, 
 from minidl.kernels.common.layout import feature_map, rows
 from minidl.kernels.numpy import columns
 from minidl.kernels.numpy.depthwise import depthwise
+from minidl.kernels.numpy.multiply import outer
 from minidl.kernels.numpy.normalization import row_sums
 from minidl.kernels.numpy.parallel import parallel
 from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import Pointwise, Shifted
-from minidl.kernels.numpy.strided import has_phases, pull_by_phases
+from minidl.kernels.numpy.strided import conv2d_with_strides
 from minidl.kernels.numpy.winograd import Winograd, suits
 
 Way = Pointwise | Shifted
 
-FEW = 8
-"""With fewer channels phases do not pay."""
 
 Pull = Callable[[np.ndarray, Sequence[bool]], Gradients]
 
-_general = Convolution(columns, budget=1 << 18, each=parallel)  # 1 MB of float32: a core's own cache
+
+def _outers(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x yᵀ for each group."""
+    return outer(x[0], y[0])[None] if len(x) == 1 else x @ y.transpose(0, 2, 1)
+
+
+_general = Convolution(columns, budget=1 << 18, each=parallel, outer=_outers)  # 1 MB: a core's own cache
 
 
 def conv2d(
@@ -48,18 +53,9 @@ def conv2d(
     if x.size and groups == x.shape[1] == len(weight):
         y, pull = depthwise(x, weight, stride, padding, dilation)
         return with_bias(y if bias is None else np.add(y, bias[:, None, None], out=y), pull, bias)
-    y, general = _general(x, weight, bias, stride, padding, dilation, groups)
-    by_phases = has_phases(x, geometry, groups) and x.shape[1] >= FEW and weight.size < x.size
-    return with_bias(y, partial(pull_by_phases, conv2d_gradients, x, weight, geometry) if by_phases else general, bias)
-
-
-def conv2d_gradients(
-    x: np.ndarray, weight: np.ndarray, padding: tuple[Pair, Pair], g: np.ndarray, wanted: Sequence[bool]
-) -> Gradients:
-    """Those of a convolution at stride 1 that keeps the size of x, without computing it."""
-    way = product_for(x, weight, Geometry(weight.shape[2:], (1, 1), padding, (1, 1)), 1)
-    assert way is not None
-    return backward(way, Source(planes(x)), x.shape, g, wanted)
+    if x.size and max(stride) > 1:
+        return with_bias(*conv2d_with_strides(x, weight, bias, geometry, groups), bias)
+    return _general(x, weight, bias, stride, padding, dilation, groups)
 
 
 def backward(way: Way, source: Source, shape: tuple[int, ...], g: np.ndarray, wanted: Sequence[bool]) -> Gradients:

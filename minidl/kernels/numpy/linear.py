@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from minidl.kernels.common.layout import tiles
+from minidl.kernels.numpy.multiply import HELD
 from minidl.kernels.numpy.parallel import parallel
 
 Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
@@ -17,9 +18,6 @@ PART = 1 << 26
 
 SLOW = 32
 """To read a weight from memory takes as long as so many multiplications."""
-
-HELD = 500
-"""NumPy keeps Python's lock, and all threads waiting, during products with no more results than this."""
 
 
 def linear(

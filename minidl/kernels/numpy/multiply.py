@@ -32,6 +32,9 @@ BLOCK = 64, 16, 768
 FEW = 1 << 16
 """With more results than this, BLAS is as fast by itself."""
 
+HELD = 500
+"""NumPy keeps Python's lock, and all threads waiting, during products with no more results than this."""
+
 
 def multiply(weight: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
     """out (O, P) = weight (O, K) · columns (K, P)."""
@@ -69,7 +72,8 @@ def outer(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return outer(y, x).T  # BLAS is faster with the longer side first
     (k, count), o = x.shape, len(y)
     rows, columns, depth = _divisor(k, BLOCK[0]), _divisor(o, BLOCK[1]), BLOCK[2]
-    if k * o > FEW or count < depth // 4 or rows < ROWS or columns < ROWS // 2 or _is_far(x) or _is_far(y):
+    suitable = (rows >= ROWS and columns >= ROWS // 2) or k * o <= HELD
+    if k * o > FEW or count < depth // 4 or not suitable or _is_far(x) or _is_far(y):
         return x @ y.T
     pieces = -(-count // depth)
     depth = count // pieces // ROWS * ROWS

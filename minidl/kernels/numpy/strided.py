@@ -1,91 +1,146 @@
-"""The gradients of a convolution with strides, by those of some without: one for each phase of the image.
+"""Convolution with strides, by columns: what the kernel sees at each position.
 
-With strides s the kernel's element i sees the rows s·p + i - top, which all leave the same rest a when divided by s. So
-the rows (and columns) of x with the rest a meet only every s-th element of the kernel, and these they meet at stride 1:
+    y = W · columns(x)        dW = g · columns(x)ᵀ        dx = the sum of what Wᵀ · g puts where the columns came from
 
-    y = Σ_ab  W_ab * x_ab        x_ab[p, q] = x[s·p + a, s·q + b]
+A tile of x is copied with zeros around it, and with a stride s its columns are sorted by their rest when divided by s:
+then what one element of a kernel sees of a row is one run of numbers, which is how NumPy copies and adds fast. Each
+pixel is picked out once so, and not once for each element.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import product
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from minidl.kernels.common.convolution import Geometry, Gradients, Pair
-from minidl.kernels.numpy.parallel import parallel, shares
-
-Kernel = Callable[..., Gradients]
-
-
-class Phase(NamedTuple):
-    """Along one axis: the rest a, the first of the kernel's elements that see it, and the padding at stride 1."""
-
-    rest: int
-    first: int
-    padding: Pair
+from minidl.kernels.common.convolution import Geometry, Gradients
+from minidl.kernels.common.layout import feature_map
+from minidl.kernels.numpy.multiply import multiply, outer
+from minidl.kernels.numpy.parallel import parallel, scratch
+from minidl.kernels.numpy.plane import Tile, cut, planes
+from minidl.kernels.numpy.product import total
 
 
-def phases(kernel: int, stride: int, before: int) -> list[Phase]:
-    """Those rests that a kernel sees at all."""
-    found = []
-    for rest in range(stride):
-        first = (rest + before) % stride
-        if first < kernel:
-            shift = (rest + before - first) // stride
-            found.append(Phase(rest, first, (shift, (kernel - 1 - first) // stride - shift)))
-    return found
+class Windows:
+    """What a kernel sees of images (N, C, H, W) at each position."""
+
+    def __init__(self, shape: tuple[int, ...], geometry: Geometry, dtype: Any):
+        self.n, self.channels, *self.size = shape
+        self.geometry, self.dtype = geometry, dtype
+        self.positions = geometry.positions(self.size)
+
+    def columns(self, x: np.ndarray, tile: Tile) -> np.ndarray:
+        """The windows of x at a tile's positions, side by side: (C·I·J, positions)."""
+        image = self._empty(tile)
+        i, j = self.geometry.kernel_size
+        seen = {k * self.geometry.dilation[1] % self.geometry.stride[1] for k in range(j)}
+        for inside, outside in self._places(tile, seen):
+            np.copyto(image[inside], x.swapaxes(0, 1)[outside])
+        columns = scratch("columns", (self.channels, i, j, *self._shape(tile)), self.dtype)
+        for k in range(j):
+            np.copyto(columns[:, :, k], self._seen(image, tile, k))
+        return columns.reshape(-1, tile.positions)
+
+    def spread(self, columns: np.ndarray, tile: Tile, dx: np.ndarray) -> None:
+        """The adjoint, for whole images: columns, added up where they come from, to dx (C, N, H, W)."""
+        image = self._empty(tile)
+        i, j = self.geometry.kernel_size
+        parts = columns.reshape(self.channels, i, j, *self._shape(tile))
+        for k in range(j):
+            seen = self._seen(image, tile, k)
+            for l in range(i):  # noqa: E741
+                np.add(seen[:, l], parts[:, l, k], out=seen[:, l])
+        for inside, outside in self._places(tile, range(self.geometry.stride[1])):
+            np.copyto(dx[outside], image[inside])
+        dx[:, tile.images, max(0, image.shape[2] - self.geometry.padding[0][0]) :] = 0  # rows that nothing sees
+
+    def _shape(self, tile: Tile) -> tuple[int, int, int]:
+        """Images, rows and columns of a tile's results."""
+        n, pixels = tile.shape
+        return n, pixels // self.positions[1], self.positions[1]
+
+    def _empty(self, tile: Tile) -> np.ndarray:
+        """Zeros for what a tile sees: (C, n, rows, rests, columns of each rest)."""
+        (down, across), (reach, _) = self.geometry.stride, self.geometry.reach
+        n, rows, _ = self._shape(tile)
+        width = self.size[1] + sum(self.geometry.padding[1])
+        shape = (self.channels, n, (rows - 1) * down + reach + 1, across, -(-width // across))
+        image = scratch("padded", shape, self.dtype)
+        image[...] = 0
+        return image
+
+    def _places(self, tile: Tile, rests: Iterable[int]) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+        """For each rest: where its pixels are in what a tile sees, and where in images (C, N, H, W)."""
+        (down, across), ((top, _), (left, _)) = self.geometry.stride, self.geometry.padding
+        start = tile.pixels.start // self.positions[1] * down - top
+        count = (self._shape(tile)[1] - 1) * down + self.geometry.reach[0] + 1
+        first, last = max(0, start), max(0, min(self.size[0], start + count))
+        found = []
+        for rest in rests:
+            behind = -((rest - left) // across)  # the first column of this rest that is in the image
+            begin = rest + behind * across - left
+            number = -(-(self.size[1] - begin) // across)
+            inside = (..., slice(first - start, last - start), rest, slice(behind, behind + number))
+            found.append((inside, (slice(None), tile.images, slice(first, last), slice(begin, None, across))))
+        return found if last > first else []
+
+    def _seen(self, image: np.ndarray, tile: Tile, k: int) -> np.ndarray:
+        """What the kernel's column k sees in an image made by `_empty`: a view (C, I, n, rows, columns)."""
+        (down, across), (step, side) = self.geometry.stride, self.geometry.dilation
+        channel, one, row, rest, item = image.strides
+        shape = (self.channels, self.geometry.kernel_size[0], *self._shape(tile))
+        offset = k * side % across * rest + k * side // across * item
+        return np.ndarray(shape, image.dtype, image, offset, (channel, step * row, one, down * row, item))
 
 
-def pull_by_phases(
-    gradients: Kernel, x: np.ndarray, weight: np.ndarray, geometry: Geometry, g: np.ndarray, wanted: Sequence[bool]
-) -> Gradients:
-    """dx and dW by those of convolutions at stride 1; wherever each phase of x has the size of g, or lacks a line."""
-    down, across = geometry.stride
-    vertical = phases(weight.shape[2], down, geometry.padding[0][0])
-    horizontal = phases(weight.shape[3], across, geometry.padding[1][0])
-    dx = np.zeros((x.shape[1], len(x), *x.shape[2:]), x.dtype).swapaxes(0, 1) if wanted[0] else None
-    dweight = np.empty_like(weight) if wanted[1] else None
-    for rows, cols in product(vertical, horizontal):
-        place = (..., slice(rows.rest, None, down), slice(cols.rest, None, across))
-        elements = (..., slice(rows.first, None, down), slice(cols.first, None, across))
-        sampled = _sampled(x, place, (g.shape[2], g.shape[3]))
-        part, dpart, _ = gradients(sampled, weight[elements], (rows.padding, cols.padding), g, wanted)
-        if dx is not None and part is not None:
-            _put(dx[place], part)
-        if dweight is not None:
-            dweight[elements] = dpart
-    return dx, dweight, None
+def conv2d_with_strides(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry, groups: int
+) -> tuple[np.ndarray, Callable[[np.ndarray, Sequence[bool]], Gradients]]:
+    """y (N, O, P, Q), channel-major, and its pullback (without the bias's gradient)."""
+    windows, o = Windows(x.shape, geometry, x.dtype), len(weight)
+    matrices = weight.reshape(groups, o // groups, -1)
+    y = np.empty((o, len(x), windows.positions[0] * windows.positions[1]), x.dtype)
+    numbers, work = x.shape[1] * weight[0, 0].size, weight.size
+
+    def forward(tile: Tile) -> None:
+        out = tile.matrix(y)
+        _each(matrices, windows.columns(x, tile), out)
+        if bias is not None:
+            np.add(out, bias[:, None], out=out)
+
+    parallel(forward, cut(len(x), windows.positions, numbers, work))
+
+    def pull(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
+        upstream = planes(g)
+        dx = np.empty((x.shape[1], len(x), *x.shape[2:]), x.dtype) if wanted[0] else None
+        turned = np.ascontiguousarray(matrices.swapaxes(1, 2)) if wanted[0] else matrices
+
+        def backward(tile: Tile) -> list[np.ndarray]:
+            given, parts = tile.matrix(upstream), []
+            if wanted[1]:
+                columns = windows.columns(x, tile).reshape(groups, -1, tile.positions)
+                parts = [outer(*pair) for pair in zip(given.reshape(groups, -1, tile.positions), columns, strict=True)]
+            if dx is not None:
+                spread = scratch("columns", (numbers, tile.positions), g.dtype)
+                _each(turned, given, spread)
+                windows.spread(spread, tile, dx)
+            return parts
+
+        size = windows.positions if dx is None else (1, windows.positions[0] * windows.positions[1])  # whole images
+        parts = parallel(backward, cut(len(x), size, numbers, work)) if wanted[0] or wanted[1] else []
+        dweight = [total(group) for group in zip(*parts, strict=True)] if wanted[1] else None
+        return (
+            None if dx is None else dx.swapaxes(0, 1),
+            None if dweight is None else np.stack(dweight).reshape(weight.shape),
+            None,
+        )
+
+    return feature_map(y.reshape(o, -1), (len(x), o, *windows.positions)), pull
 
 
-def _put(phase: np.ndarray, part: np.ndarray) -> None:
-    """Copy what there is of a phase."""
-    height, width = phase.shape[2:]
-
-    def copy(channels: slice) -> None:
-        phase[:, channels] = part[:, channels, :height, :width]
-
-    parallel(copy, shares(part.shape[1], part[:, :1].size))
-
-
-def has_phases(x: np.ndarray, geometry: Geometry, groups: int) -> bool:
-    """Whether `pull_by_phases` is made for this: strides, one group, no dilation, phases as large as the result."""
-    sizes = zip(x.shape[2:], geometry.stride, geometry.positions(x.shape[2:]), strict=True)
-    return groups == 1 and geometry.dilation == (1, 1) and all(-(-n // s) == p for n, s, p in sizes)
-
-
-def _sampled(x: np.ndarray, place: tuple[Any, ...], size: Pair) -> np.ndarray:
-    """x at a phase, channel-major, with a line of zeros behind where it lacks one."""
-    source = x[place].swapaxes(0, 1)
-    c, n, height, width = source.shape
-    sampled = np.empty((c, n, *size), x.dtype)
-
-    def copy(part: slice) -> None:
-        sampled[part, :, height:] = 0
-        sampled[part, :, :, width:] = 0
-        sampled[part, :, :height, :width] = source[part]
-
-    parallel(copy, shares(c, n * height * width))
-    return sampled.swapaxes(0, 1)
+def _each(matrices: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
+    """out = matrix · columns for each group."""
+    for k, matrix in enumerate(matrices):
+        rows, results = (slice(k * size, (k + 1) * size) for size in (matrix.shape[1], len(matrix)))
+        multiply(matrix, columns[rows], out[results])
