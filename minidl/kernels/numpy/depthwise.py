@@ -98,7 +98,8 @@ class Band(NamedTuple):
     def of(self, kernels: np.ndarray) -> Block:
         """The matrices for kernels (C, I, J), one for each row i of all channels: (C, rows, columns)."""
         shape = (len(kernels), self.rows.stop - self.rows.start, self.columns.stop - self.columns.start)
-        return self.rows, self.columns, [(row @ self.places).reshape(shape) for row in kernels.swapaxes(0, 1)]
+        matrices = parallel(lambda row: (row @ self.places).reshape(shape), kernels.swapaxes(0, 1))
+        return self.rows, self.columns, matrices
 
 
 class Plan(NamedTuple):
