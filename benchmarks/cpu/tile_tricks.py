@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cpu.trick import Sides, trick
-from minidl.kernels.common.convolution import Geometry
+from minidl.kernels.common.convolution import Convolution, Geometry
+from minidl.kernels.numpy import columns
 from minidl.kernels.numpy.constant import constant
 from minidl.kernels.numpy.multiply import multiply, outer
+from minidl.kernels.numpy.normalization import row_sums
 from minidl.kernels.numpy.parallel import get_num_threads, parallel, scratch
 from minidl.kernels.numpy.plane import Source, Tile, cut
 from minidl.kernels.numpy.product import Shifted, total
+from minidl.kernels.numpy.strided import conv2d_with_strides
 
 SIZE = 32, 32
 PIXELS = 32 * 32
@@ -41,6 +44,22 @@ def pieces(n: int) -> Sides:
     x, weight = normal(get_num_threads(), 144, 2048), normal(16, 144)
     return _each_thread(
         n, (16, 2048), lambda i, y: multiply(weight, x[i], y), lambda i, y: np.matmul(weight, x[i], out=y)
+    )
+
+
+@trick(
+    "Blocks of wider matrices",
+    "numpy/multiply.py",
+    "`np.matmul` of the tile",
+    "64×576 times 576×448 (3×3 with 64 channels), 16 times",
+    16,
+    why="Some rows of the weights at a time, and parts of a long sum, bring larger products below that million too.",
+)
+def blocks(n: int) -> Sides:
+    """A wider matrix times wide ones."""
+    x, weight = normal(get_num_threads(), 576, 448), normal(64, 576)
+    return _each_thread(
+        n, (64, 448), lambda i, y: multiply(weight, x[i], y), lambda i, y: np.matmul(weight, x[i], out=y)
     )
 
 
@@ -139,13 +158,13 @@ def columns_of_gradient(n: int) -> Sides:
 
     def on() -> list[np.ndarray]:
         def backward(tile: Tile) -> Any:
-            return way.backward(source.matrix(tile), upstream, tile, tile.matrix(dx))
+            return way.backward(source.matrix(tile), upstream, tile, slice(0, 48), tile.matrix(dx))
 
         return [dx, way.gradient(parallel(backward, way.tiles(n)))]
 
     def off() -> list[np.ndarray]:
         def backward(tile: Tile) -> np.ndarray:
-            way.backward(None, upstream, tile, tile.matrix(dx))
+            way.backward(None, upstream, tile, slice(0, 48), tile.matrix(dx))
             return outer(way.shifts.unfold(source, tile), upstream.matrix(tile))
 
         parts = parallel(backward, cut(n, SIZE, 9 * 48 + 48 + 12, 9 * 12 * 48))
@@ -183,6 +202,54 @@ def sums(n: int) -> Sides:
     """One number for each row."""
     x, ones = normal(get_num_threads(), 48, 2048), constant(1, (2048,), np.float32)
     return _each_thread(n, (48,), lambda i, y: np.matmul(x[i], ones, out=y), lambda i, y: np.sum(x[i], axis=1, out=y))
+
+
+@trick(
+    "Sums that let go of Python's lock",
+    "numpy/normalization.py",
+    "`x @ ones` and `np.vecdot(x, y)`",
+    "Σ x and Σ x·y for rows of 4×131072, 4 times",
+    4,
+    why="NumPy keeps Python's lock, and all other threads waiting, in a product that has 500 results or fewer, however "
+    "long it takes. Added up in pieces of 512 numbers there are more results, and a long sum has a smaller error.",
+)
+def sums_of_pieces(n: int) -> Sides:
+    """Two numbers for each of few long rows."""
+    x, ones = normal(get_num_threads(), 4, 1 << 17), constant(1, (1 << 17,), np.float32)
+
+    def on(i: int, y: np.ndarray) -> None:
+        y[0], y[1] = row_sums(x[i]), row_sums(x[i], x[i])
+
+    def off(i: int, y: np.ndarray) -> None:
+        y[0], y[1] = x[i] @ ones, np.vecdot(x[i], x[i])
+
+    return _each_thread(n, (2, 4), on, off)
+
+
+@trick(
+    "Pixels sorted before columns are made",
+    "numpy/strided.py",
+    "columns of every other pixel",
+    "3×3 with stride 2, 16 to 32 channels, [64, 32²], forward and backward",
+    64,
+    why="With a stride, neighbours in a column are not neighbours in the image, and copying single numbers is slow. "
+    "Sorted by the rest of their place when divided by the stride, they are; this is done once for each pixel, "
+    "and not for each of a kernel's elements.",
+)
+def sorted_pixels(n: int) -> Sides:
+    """A convolution that halves images."""
+    x, weight, g = normal(n, 16, *SIZE), normal(32, 16, 3, 3), normal(n, 32, 16, 16)
+    halving = Geometry((3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1))
+    definition = Convolution(columns, budget=1 << 18, each=parallel)
+
+    def all_of(convolution: Callable[..., Any], *settings: Any) -> list[np.ndarray]:
+        y, pull = convolution(x, weight, None, *settings)
+        return [y, *pull(g, (True, True, False))[:2]]
+
+    return Sides(
+        lambda: all_of(conv2d_with_strides, halving, 1),
+        lambda: all_of(definition, halving.stride, halving.padding, halving.dilation, 1),
+    )
 
 
 def _each_thread(

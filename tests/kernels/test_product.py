@@ -46,9 +46,9 @@ def check(make, case, outputs, layout, pixels, dtype, seed):
     parts = []
     for tile in tiles:
         way.forward(source, tile, slice(0, len(y)), y)
-        parts.append(way.backward(source.matrix(tile), upstream, tile, tile.matrix(dx)))
-        assert way.backward(None, upstream, tile, tile.matrix(dx)) is None
-        np.testing.assert_array_equal(way.backward(source.matrix(tile), upstream, tile, None), parts[-1])
+        parts.append(way.backward(source.matrix(tile), upstream, tile, slice(0, C), tile.matrix(dx)))
+        assert way.backward(None, upstream, tile, slice(0, C), tile.matrix(dx)) is None
+        np.testing.assert_array_equal(way.backward(source.matrix(tile), upstream, tile, slice(0, C), None), parts[-1])
     found = [*(array.reshape(-1, N, H, W).swapaxes(0, 1) for array in (y, dx)), way.gradient(parts)]
     for ours, wanted in zip(found, definition(*arguments, case), strict=True):
         assert ours.dtype == dtype
@@ -146,7 +146,7 @@ def test_each_case_has_its_way_and_each_way_computes_the_same(shape, outputs, ke
         ((2, 64, 16, 16), 70, (3, 3), Winograd),
     ],
 )
-def test_the_outputs_of_a_single_tile_are_shared_out_if_that_is_much_work(monkeypatch, shape, outputs, kernel, way):
+def test_the_channels_of_a_single_tile_are_shared_out_if_that_is_much_work(monkeypatch, shape, outputs, kernel, way):
     pad = kernel[0] // 2
     case = Case(shape, kernel, (1, 1), ((pad, pad), (pad, pad)), (1, 1))
     x, weight = whole_numbers(shape, np.float64, 0), whole_numbers((outputs, shape[1], *kernel), np.float64, 1)
@@ -156,7 +156,10 @@ def test_the_outputs_of_a_single_tile_are_shared_out_if_that_is_much_work(monkey
     monkeypatch.setattr(type(product), "tiles", lambda self, n: [Tile(slice(0, n), slice(0, shape[2] * shape[3]))])
     for work, parts in ((10**9, 1), (1, 8)):
         monkeypatch.setattr(module, "WORK", work)
-        assert len(product.parts(shape[0])) in (parts, parts - 2)  # 11 are six times two, the last time one
-        y, _ = conv2d(x, weight, bias, (1, 1), case.padding, (1, 1), 1)
-        g = np.zeros_like(y)
-        np.testing.assert_array_equal(y, definition(x, weight, g, case)[0] + bias[:, None, None])
+        assert len(product.parts(shape[0], outputs)) in (parts, parts - 2)  # 11 are six times two, the last time one
+        y, pull = conv2d(x, weight, bias, (1, 1), case.padding, (1, 1), 1)
+        g = whole_numbers(y.shape, np.float64, 3)
+        wanted = definition(x, weight, g, case)
+        np.testing.assert_array_equal(y, wanted[0] + bias[:, None, None])
+        for ours, theirs in zip(pull(g, (True, True, False)), (*wanted[1:], None), strict=True):
+            np.testing.assert_array_equal(ours, theirs)

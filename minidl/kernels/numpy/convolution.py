@@ -64,14 +64,25 @@ def backward(way: Way, source: Source, shape: tuple[int, ...], g: np.ndarray, wa
     _ = way.turned  # made now, not by every thread for itself
     dx = np.empty_like(source.array, order="C") if wanted[0] else None
 
-    def step(tile: Tile) -> Any:
-        matrix = None if dx is None else tile.matrix(dx)
-        if isinstance(way, Shifted) and (way.few or (dx is None and not way.thin)):
-            return way.backward_to_few(source if wanted[1] else None, upstream, tile, matrix)
-        return way.backward(source.matrix(tile) if wanted[1] else None, upstream, tile, matrix)
+    def to_few(tile: Tile) -> Any:
+        return way.backward_to_few(  # type: ignore[union-attr]  # called for kernels that have it
+            source if wanted[1] else None, upstream, tile, None if dx is None else tile.matrix(dx)
+        )
 
-    parts: list[Any] = parallel(step, way.tiles(shape[0])) if wanted[0] or wanted[1] else []
-    return None if dx is None else feature_map(dx, shape), way.gradient(parts) if wanted[1] else None, None
+    def step(part: tuple[Tile, slice]) -> Any:
+        tile, inputs = part
+        x = source.matrix(tile)[inputs] if wanted[1] else None
+        return way.backward(x, upstream, tile, inputs, None if dx is None else tile.matrix(dx[inputs]))
+
+    found: list[Any] = []
+    if isinstance(way, Shifted) and (way.few or (dx is None and not way.thin)):
+        found = parallel(to_few, way.tiles(shape[0]))
+    elif wanted[0] or wanted[1]:
+        tasks = way.parts(shape[0], shape[1])
+        found = parallel(step, tasks)
+        if wanted[1] and len(tasks) > 1 and tasks[0][0] == tasks[1][0]:
+            found = [np.concatenate(found, axis=way.inputs_axis)]
+    return None if dx is None else feature_map(dx, shape), way.gradient(found) if wanted[1] else None, None
 
 
 def forward(way: Way, source: Source, bias: np.ndarray | None) -> np.ndarray:
@@ -85,7 +96,7 @@ def forward(way: Way, source: Source, bias: np.ndarray | None) -> np.ndarray:
         if bias is not None:
             np.add(tile.of(y[outputs]), bias[outputs, None, None], out=tile.of(y[outputs]))
 
-    parallel(step, way.parts(n))
+    parallel(step, way.parts(n, channels))
     return y
 
 

@@ -35,16 +35,18 @@ class Product:
         """The planes of n images in tiles."""
         raise NotImplementedError
 
-    def parts(self, n: int) -> list[tuple[Tile, slice]]:
-        """Tiles and the outputs to compute for them: all, or some of them where there is but one tile."""
-        tiles, outputs = self.tiles(n), len(self.kernel)
+    def parts(self, n: int, channels: int) -> list[tuple[Tile, slice]]:
+        """Tiles and the channels to compute for them: all, or some of them where there is but one tile."""
+        tiles = self.tiles(n)
         turns = min(TILES, tiles[0].positions * self.kernel.size // WORK) if len(tiles) == 1 else 1
-        step = -(-outputs // max(1, turns))
-        return [(tile, slice(i, min(i + step, outputs))) for tile in tiles for i in range(0, outputs, step)]
+        step = -(-channels // max(1, turns))
+        return [(tile, slice(i, min(i + step, channels))) for tile in tiles for i in range(0, channels, step)]
 
 
 class Pointwise(Product):
     """A 1×1 kernel."""
+
+    inputs_axis = 0  # of dW'
 
     def __init__(self, kernel: np.ndarray, size: tuple[int, int]):
         super().__init__(kernel, size)
@@ -62,11 +64,13 @@ class Pointwise(Product):
         """Write a tile of some outputs, planes (outputs, N, H·W)."""
         multiply(self.weight[outputs], x.matrix(tile), tile.matrix(y))
 
-    def backward(self, x: np.ndarray | None, g: Source, tile: Tile, dx: np.ndarray | None) -> np.ndarray | None:
-        """Write a tile of dx (C, positions), given g, and return what it adds to dW', given the tile of x."""
+    def backward(
+        self, x: np.ndarray | None, g: Source, tile: Tile, inputs: slice, dx: np.ndarray | None
+    ) -> np.ndarray | None:
+        """Write a tile of some inputs' dx (inputs, positions); return what it adds to dW', given the tile of x."""
         upstream = g.matrix(tile)
         if dx is not None:
-            multiply(self.turned, upstream, dx)
+            multiply(self.turned[inputs], upstream, dx)
         return None if x is None else outer(x, upstream)
 
     def gradient(self, parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -76,6 +80,8 @@ class Pointwise(Product):
 
 class Shifted(Product):
     """A kernel of any size whose padding lets the image keep its size."""
+
+    inputs_axis = 1  # of dW'
 
     def __init__(self, kernel: np.ndarray, size: tuple[int, int], geometry: Geometry):
         super().__init__(kernel, size)
@@ -116,11 +122,13 @@ class Shifted(Product):
         multiply(self.weight[outputs.start * elements : outputs.stop * elements], laid, matrix)
         self.shifts.gather(products, tile, tile.of(y))
 
-    def backward(self, x: np.ndarray | None, g: Source, tile: Tile, dx: np.ndarray | None) -> np.ndarray | None:
-        """Write a tile of dx (C, positions), given g, and return what it adds to dW', given the tile of x."""
+    def backward(
+        self, x: np.ndarray | None, g: Source, tile: Tile, inputs: slice, dx: np.ndarray | None
+    ) -> np.ndarray | None:
+        """Write a tile of some inputs' dx (inputs, positions); return what it adds to dW', given the tile of x."""
         columns = self.adjoint.unfold(g, tile)
         if dx is not None:
-            multiply(self.turned, columns, dx)
+            multiply(self.turned[inputs], columns, dx)
         return None if x is None else outer(columns, x)
 
     def backward_to_few(self, x: Source | None, g: Source, tile: Tile, dx: np.ndarray | None) -> np.ndarray | None:
