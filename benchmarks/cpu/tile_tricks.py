@@ -9,11 +9,12 @@ import numpy as np
 
 from benchmarks.cpu.trick import Sides, trick
 from minidl.kernels.common.convolution import Convolution, Geometry
+from minidl.kernels.common.layout import rows
 from minidl.kernels.numpy import columns
 from minidl.kernels.numpy.constant import constant
 from minidl.kernels.numpy.multiply import multiply, outer
-from minidl.kernels.numpy.normalization import row_sums
-from minidl.kernels.numpy.parallel import get_num_threads, parallel, scratch
+from minidl.kernels.numpy.normalization import channel_moments
+from minidl.kernels.numpy.parallel import get_num_threads, parallel, scratch, shares
 from minidl.kernels.numpy.plane import Source, Tile, cut
 from minidl.kernels.numpy.product import Shifted, total
 from minidl.kernels.numpy.strided import conv2d_with_strides
@@ -51,15 +52,15 @@ def pieces(n: int) -> Sides:
     "Blocks of wider matrices",
     "numpy/multiply.py",
     "`np.matmul` of the tile",
-    "64×576 times 576×448 (3×3 with 64 channels), 16 times",
+    "96×288 times 288×1024, 16 times",
     16,
     why="Some rows of the weights at a time, and parts of a long sum, bring larger products below that million too.",
 )
 def blocks(n: int) -> Sides:
     """A wider matrix times wide ones."""
-    x, weight = normal(get_num_threads(), 576, 448), normal(64, 576)
+    x, weight = normal(get_num_threads(), 288, 1024), normal(96, 288)
     return _each_thread(
-        n, (64, 448), lambda i, y: multiply(weight, x[i], y), lambda i, y: np.matmul(weight, x[i], out=y)
+        n, (96, 1024), lambda i, y: multiply(weight, x[i], y), lambda i, y: np.matmul(weight, x[i], out=y)
     )
 
 
@@ -208,22 +209,30 @@ def sums(n: int) -> Sides:
     "Sums that let go of Python's lock",
     "numpy/normalization.py",
     "`x @ ones` and `np.vecdot(x, y)`",
-    "Σ x and Σ x·y for rows of 4×131072, 4 times",
-    4,
+    "mean and variance of 48 channels of [64, 32²]",
+    64,
     why="NumPy keeps Python's lock, and all other threads waiting, in a product that has 500 results or fewer, however "
     "long it takes. Added up in pieces of 512 numbers there are more results, and a long sum has a smaller error.",
 )
 def sums_of_pieces(n: int) -> Sides:
-    """Two numbers for each of few long rows."""
-    x, ones = normal(get_num_threads(), 4, 1 << 17), constant(1, (1 << 17,), np.float32)
+    """The statistics of channels."""
+    x = normal(48, n, *SIZE).swapaxes(0, 1)
+    matrix, ones = rows(x), constant(1, (n * PIXELS,), np.float32)
+    moments = np.empty((2, 48), np.float32)
 
-    def on(i: int, y: np.ndarray) -> None:
-        y[0], y[1] = row_sums(x[i]), row_sums(x[i], x[i])
+    def measure(part: slice) -> None:
+        moments[0, part] = matrix[part] @ ones / ones.size
+        deviation = scratch("deviation", matrix[part].shape, np.float32)
+        np.subtract(matrix[part], moments[0, part, None], out=deviation)
+        rest = deviation @ ones / ones.size
+        moments[0, part] += rest
+        moments[1, part] = np.vecdot(deviation, deviation) / ones.size - rest * rest
 
-    def off(i: int, y: np.ndarray) -> None:
-        y[0], y[1] = x[i] @ ones, np.vecdot(x[i], x[i])
+    def off() -> np.ndarray:
+        parallel(measure, shares(*matrix.shape))
+        return moments
 
-    return _each_thread(n, (2, 4), on, off)
+    return Sides(lambda: channel_moments(x), off)
 
 
 @trick(

@@ -19,8 +19,8 @@ from minidl.kernels.numpy.parallel import parallel, scratch, shares
 Moments = tuple[np.ndarray, np.ndarray]
 """The mean and the (biased) variance of each channel."""
 
-PIECE = 1 << 9
-"""How many numbers of a row to add up in one go."""
+LONG, PIECE = 1 << 14, 1 << 9
+"""From how many numbers on a row is added up in pieces, and how many a piece has."""
 
 
 def channel_moments(x: np.ndarray) -> Moments:
@@ -43,10 +43,12 @@ def channel_moments(x: np.ndarray) -> Moments:
 
 
 def row_sums(x: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
-    """Σ x, or Σ x·y, for each row: first of pieces, as a long sum loses digits, and then of what these add up to.
+    """Σ x, or Σ x·y, for each row; of long rows first for pieces, and then of what these add up to.
 
-    (NumPy keeps Python's lock, and all threads waiting, during products that have few results.)
+    A long sum loses digits, and NumPy keeps Python's lock, and all threads waiting, during products with few results.
     """
+    if x.shape[1] < LONG:
+        return x @ constant(1, x.shape[1:], x.dtype) if y is None else np.vecdot(x, y)
     whole = x.shape[1] - x.shape[1] % PIECE
     pieces, rest = x[:, :whole].reshape(len(x), -1, PIECE), x[:, whole:]
     if y is None:

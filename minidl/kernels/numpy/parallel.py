@@ -2,7 +2,8 @@
 
 Two threads that each multiply a tile of their own are faster than one product that BLAS splits between two: tiles
 stay in a core's own cache, and nobody waits in between. So BLAS is limited to one thread while the pool works (by
-threadpoolctl, where it is installed), and left as it was found.
+threadpoolctl, where it is installed), and left as it was found. Products belong in the pool even where there is only
+one: OpenBLAS's own threads, once woken, go on looking for work for a while, and take a core from those of the pool.
 
 Tiles are cut without regard to the number of threads, and what they contribute to a sum is added up in their order:
 results do not depend on how many threads there are.
