@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minidl.kernels.numpy import depthwise as module
+from minidl.kernels.numpy import parallel as threads
 from minidl.kernels.numpy.depthwise import depthwise
 from tests.kernels.windows import (
     LAYOUTS,
@@ -85,3 +86,26 @@ def test_depthwise_computes_only_the_gradients_that_are_wanted(case):
     y, pull = depthwise(np.ones(case.shape), np.ones((case.shape[1], 1, *case.kernel_size)), *case[2:])
     assert [part is None for part in pull(y, (False, True))] == [True, False]
     assert [part is None for part in pull(y, (True, False))] == [False, True]
+
+
+LIMITED = []
+"""Of each product with something watched: whether BLAS was limited to one thread."""
+
+
+class Watched(np.ndarray):
+    """An array whose products are recorded."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **settings):
+        if ufunc is np.matmul:
+            LIMITED.append(bool(threads._one_thread_each.users))
+        plain = [np.asarray(array) for array in inputs]
+        return getattr(ufunc, method)(*plain, **settings)
+
+
+def test_even_the_small_products_are_made_within_the_pool():
+    x, weight = whole_numbers((2, 5, 9, 9), np.float32, 0), whole_numbers((5, 1, 3, 3), np.float32, 1)
+    LIMITED.clear()
+    y, pull = depthwise(x, weight.view(Watched), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    pull(y, (True, True, False))
+    assert LIMITED
+    assert all(LIMITED)

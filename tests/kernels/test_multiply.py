@@ -99,6 +99,14 @@ def test_outer_is_the_product_with_the_transpose(k, o, p, gap, far, few, dtype):
     np.testing.assert_array_equal(found, np.einsum("kp,op->ko", x, y))
 
 
+def test_products_of_nothing_are_nothing():
+    for o, k, p in [(0, 3, 70), (3, 0, 70), (3, 4, 0)]:
+        out = np.full((o, p), np.nan)
+        multiply(np.ones((o, k)), np.ones((k, p)), out)
+        np.testing.assert_array_equal(out, np.zeros((o, p)))
+        np.testing.assert_array_equal(outer(np.ones((o, p)), np.ones((k, p))), np.full((o, k), p))
+
+
 def test_an_outer_product_with_few_results_is_in_blocks(factors):
     outer(np.ones((144, 2048)), np.ones((16, 2048)))
     assert factors == [((3, 3, 1, 48, 672), (3, 1, 1, 672, 16))]

@@ -39,7 +39,7 @@ HELD = 500
 def multiply(weight: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
     """out (O, P) = weight (O, K) · columns (K, P)."""
     depth, count = columns.shape
-    if weight.size > LARGE or count < PIECES[-1] or _is_far(columns):
+    if not 0 < weight.size <= LARGE or count < PIECES[-1] or _is_far(columns):
         np.matmul(weight, columns, out=out)
         return
     first, *rest = _evenly(depth, SMALL // (ROWS * PIECES[-1]))
@@ -71,11 +71,11 @@ def outer(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if len(x) < len(y):
         return outer(y, x).T  # BLAS is faster with the longer side first
     (k, count), o = x.shape, len(y)
-    rows, columns, depth = _divisor(k, BLOCK[0]), _divisor(o, BLOCK[1]), BLOCK[2]
-    suitable = (rows >= ROWS and columns >= ROWS // 2) or k * o <= HELD
-    if k * o > FEW or count < depth // 4 or not suitable or _is_far(x) or _is_far(y):
+    if not 0 < k * o <= FEW or count < BLOCK[2] // 4 or _is_far(x) or _is_far(y):
         return x @ y.T
-    pieces = -(-count // depth)
+    rows, columns, pieces = _divisor(k, BLOCK[0]), _divisor(o, BLOCK[1]), -(-count // BLOCK[2])
+    if (rows < ROWS or columns < ROWS // 2) and k * o > HELD:
+        return x @ y.T
     depth = count // pieces // ROWS * ROWS
     whole = pieces * depth
     parts = scratch("parts", (pieces, k, o), x.dtype)

@@ -26,7 +26,7 @@ class Windows:
     """What a kernel sees of images (N, C, H, W) at each position."""
 
     def __init__(self, shape: tuple[int, ...], geometry: Geometry, dtype: Any):
-        self.n, self.channels, *self.size = shape
+        _, self.channels, *self.size = shape
         self.geometry, self.dtype = geometry, dtype
         self.positions = geometry.positions(self.size)
 
