@@ -25,7 +25,7 @@ from benchmarks.cpu.record import CONTENDERS, Row
 
 ROOT = Path(__file__).parents[2]
 TURN = 0.5
-"""Seconds that a turn takes, or one step if that takes longer."""
+"""Seconds that a turn takes, or two steps if they take longer."""
 REST = 0.1, 0.1
 """Seconds for the threads to fall asleep, and to look whether anything still runs."""
 LEAST = 5

@@ -114,16 +114,16 @@ class Worker:
         return [] if first is None else [float(number) for number in first.detach().numpy().flat[:SHOWN]]
 
     def turn(self, seconds: float) -> float:
-        """The median over the steps that are taken in so many seconds, one at least.
+        """The median over the steps that are taken in so many seconds, or over one.
 
-        Of several the first, which finds the caches as others have left them, does not count.
+        The first of a turn, which finds the caches as others have left them, does not count.
         """
         times: list[float] = []
-        while not times or sum(times) < seconds:
+        while len(times) < 2 or sum(times) < seconds:
             start = time.perf_counter()
             self.step()
             times.append(time.perf_counter() - start)
-        return statistics.median(times[1:] or times)
+        return statistics.median(times[1:])
 
     def peak(self) -> int:
         """The most bytes that this process has held so far."""
