@@ -65,22 +65,20 @@ def blocks(n: int) -> Sides:
 
 
 @trick(
-    "The longer side first",
+    "Blocks of long sums",
     "numpy/multiply.py",
-    "`g @ x.T`",
-    "the gradient of 48×150 weights from a tile of 2048 pixels, 16 times",
+    "`x @ g.T`",
+    "the gradient of 144×16 weights from a tile of 2048 pixels, 16 times",
     16,
-    why="A product and its transpose are the same numbers, but not the same work: OpenBLAS's kernels compute blocks "
-    "with more rows than columns. So the gradient of the weights is computed transposed, and turned when it is small.",
+    why="The gradient of the weights has few rows and columns, but each of its numbers is a long sum. Cut along the "
+    "sums and across the longer side, it is made of products that OpenBLAS does not pack either.",
 )
-def longer_first(n: int) -> Sides:
-    """The gradient of a 1×1 convolution's weights."""
-    x, g = normal(get_num_threads(), 150, 2048), normal(get_num_threads(), 48, 2048)
-
-    def off(i: int, y: np.ndarray) -> None:
-        y[...] = (g[i] @ x[i].T).T
-
-    return _each_thread(n, (150, 48), lambda i, y: np.copyto(y, outer(x[i], g[i])), off)
+def long_sums(n: int) -> Sides:
+    """The gradient of a convolution's weights."""
+    x, g = normal(get_num_threads(), 144, 2048), normal(get_num_threads(), 16, 2048)
+    return _each_thread(
+        n, (144, 16), lambda i, y: np.copyto(y, outer(x[i], g[i])), lambda i, y: np.matmul(x[i], g[i].T, out=y)
+    )
 
 
 @trick(
