@@ -50,8 +50,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def table(gains: Sequence[Gain]) -> str:
     """In Markdown; below it what gains nothing here, and where that is."""
-    lines = [HEAD, tuple("---" for _ in HEAD), *(row(gain) for gain in gains if not gain.reason)]
+    lines = [HEAD, tuple("---" for _ in HEAD), *(row(gain) for gain in gains if not gain.reason and gain.pays)]
     idle = [f"{link(gain.trick)} has no row: {gain.reason}." for gain in gains if gain.reason]
+    idle += [
+        f"{link(gain.trick)} has no row: it gains nothing here, {gain}."
+        for gain in gains
+        if not gain.reason and not gain.pays
+    ]
     return "\n\n".join(["\n".join(f"| {' | '.join(line)} |" for line in lines), *idle, circumstances()])
 
 

@@ -68,14 +68,14 @@ def blocks(n: int) -> Sides:
     "Blocks of long sums",
     "numpy/multiply.py",
     "`x @ g.T`",
-    "the gradient of 144×16 weights from a tile of 2048 pixels, 16 times",
-    16,
+    "the gradient of 144×16 weights from a tile of 6144 pixels, 6 times",
+    6,
     why="The gradient of the weights has few rows and columns, but each of its numbers is a long sum. Cut along the "
     "sums and across the longer side, it is made of products that OpenBLAS does not pack either.",
 )
 def long_sums(n: int) -> Sides:
     """The gradient of a convolution's weights."""
-    x, g = normal(get_num_threads(), 144, 2048), normal(get_num_threads(), 16, 2048)
+    x, g = normal(get_num_threads(), 144, 6144), normal(get_num_threads(), 16, 6144)
     return _each_thread(
         n, (144, 16), lambda i, y: np.copyto(y, outer(x[i], g[i])), lambda i, y: np.matmul(x[i], g[i].T, out=y)
     )
