@@ -5,9 +5,11 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+import minidl
 from minidl.kernels.common.convolution import Geometry
 from minidl.kernels.numpy import conv2d
 from minidl.kernels.numpy.strided import conv2d_with_strides
+from minidl.nn import functional as F
 from tests.kernels.same import definition, positions, tiles_of
 from tests.kernels.windows import LAYOUTS, Case, cases, is_channel_major, layouts, whole_numbers
 
@@ -81,3 +83,14 @@ def test_the_convolution_takes_this_way(monkeypatch, groups):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(pull(g, (False, False, True))[2], g.sum(axis=(0, 2, 3)))
     assert taken
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("c", "o"), [(3, 0), (0, 3)])
+def test_a_convolution_from_or_to_no_channels_is_left_to_its_definition(stride, c, o):
+    x, weight = minidl.ones(2, c, 5, 5).requires_grad_(), minidl.ones(o, c, 3, 3).requires_grad_()
+    y = F.conv2d(x, weight, stride=stride, padding=1)
+    y.sum().backward()
+    np.testing.assert_array_equal(y.data, np.zeros((2, o, -(-5 // stride), -(-5 // stride))))
+    np.testing.assert_array_equal(x.grad.data, np.zeros((2, c, 5, 5)))
+    assert weight.grad.shape == (o, c, 3, 3)

@@ -42,8 +42,10 @@ def conv2d(
     padding: tuple[Pair, Pair],
     dilation: Pair,
     groups: int,
-) -> tuple[np.ndarray, Pull]:
-    """y (N, O, P, Q), channel-major, and its pullback; the arguments are those of `minidl.nn.functional.conv2d`."""
+) -> tuple[np.ndarray, Pull] | None:
+    """y (N, O, P, Q), channel-major, and its pullback; None without weights. Arguments are those of `F.conv2d`."""
+    if weight.size == 0:
+        return None
     geometry = Geometry(weight.shape[2:], stride, padding, dilation)
     way = product_for(x, weight, geometry, groups)
     if way is not None:
@@ -118,7 +120,7 @@ def channel_sums(g: np.ndarray) -> np.ndarray:
 def product_for(x: np.ndarray, weight: np.ndarray, geometry: Geometry, groups: int) -> Way | None:
     """The way to convolve by products, if there is one: at stride 1, when the image keeps its size."""
     size = (x.shape[2], x.shape[3])
-    if groups > 1 or x.size == 0 or geometry.stride != (1, 1) or geometry.positions(size) != size:
+    if groups > 1 or x.size == 0 or weight.size == 0 or geometry.stride != (1, 1) or geometry.positions(size) != size:
         return None
     if geometry.is_pointwise:
         return Pointwise(weight, size)
