@@ -43,7 +43,7 @@ def geometry(case):
 def tiles_of(patch, pixels):
     """Have work cut in tiles of so many pixels, where rows and images allow it."""
     patch.setattr(plane, "POSITIONS", pixels)
-    patch.setattr(plane, "WORK", 0)
+    patch.setattr(plane, "WORK", 1)
     patch.setattr(plane, "LEAST", 0)
 
 

@@ -14,9 +14,9 @@ dtypes = st.sampled_from([np.float32, np.float64])
 
 
 def placed(matrix, gap):
-    """The matrix in a wider one, its rows this far apart from each other."""
-    wide = np.full((len(matrix), matrix.shape[1] + gap), np.nan, matrix.dtype)
-    view = wide[:, : matrix.shape[1]]
+    """The matrix, or several, in a wider one, its rows this far apart from each other."""
+    wide = np.full((*matrix.shape[:-1], matrix.shape[-1] + gap), np.nan, matrix.dtype)
+    view = wide[..., : matrix.shape[-1]]
     view[...] = matrix
     return view
 
@@ -68,9 +68,9 @@ def test_a_product_is_in_blocks_of_columns_of_rows_and_of_depth_as_it_needs(fact
     for o, k, p in [(12, 432, 300), (64, 576, 128), (64, 1152, 64), (1000, 432, 300)]:
         multiply(np.ones((o, k)), np.ones((k, p)), np.empty((o, p)))
     assert factors == [
-        *[((1, 1, 12, 432), (2, 432, 128)), ((12, 432), (432, 44))],
-        ((4, 1, 16, 576), (2, 576, 64)),
-        *[((4, 1, 16, 576), (1, 576, 64))] * 2,
+        *[((1, 1, 12, 432), (1, 2, 432, 128)), ((12, 432), (432, 44))],
+        ((4, 1, 16, 576), (1, 2, 576, 64)),
+        *[((4, 1, 16, 576), (1, 1, 576, 64))] * 2,
         ((1000, 432), (432, 300)),
     ]
 
@@ -92,11 +92,29 @@ def test_a_product_is_in_blocks_of_columns_of_rows_and_of_depth_as_it_needs(fact
 def test_outer_is_the_product_with_the_transpose(k, o, p, gap, far, few, dtype):
     x, y = placed(whole_numbers((k, p), dtype, 0), gap), placed(whole_numbers((o, p), dtype, 1), gap)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"BLOCK": (4, 2, 16), "ROWS": 2, "FAR": (far, 0), "FEW": few}.items():
+        for name, value in {"SIDES": (4, 2), "DEPTH": 16, "VECTOR": 2, "FAR": (far, 0), "FEW": few}.items():
             patch.setattr(module, name, value)
         found = outer(x, y)
     assert found.dtype == dtype
     np.testing.assert_array_equal(found, np.einsum("kp,op->ko", x, y))
+
+
+@given(sizes, sizes, sizes, st.integers(16, 70), st.sampled_from([0, 5]))
+@example(2, 8, 6, 67, 5)
+def test_several_products_at_once_are_the_products(batch, o, k, p, gap):
+    weight, g = whole_numbers((batch, o, k), np.float64, 0), whole_numbers((batch, o, p), np.float64, 2)
+    columns = placed(whole_numbers((batch, k, p), np.float64, 1), gap)
+    out = placed(np.full((batch, o, p), 77.0), gap)
+    sizes = {"PIECES": (32, 16), "SMALL": 500, "ROWS": 2, "SIDES": (4, 2), "DEPTH": 16, "VECTOR": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in sizes.items():
+            patch.setattr(module, name, value)
+        multiply(weight, columns, out)
+        multiply(weight.swapaxes(1, 2).copy().swapaxes(1, 2), columns, again := np.empty_like(out))
+        found = outer(columns, g)
+    np.testing.assert_array_equal(out, np.einsum("bok,bkp->bop", weight, columns))
+    np.testing.assert_array_equal(again, out)
+    np.testing.assert_array_equal(found, np.einsum("bkp,bop->bko", columns, g))
 
 
 def test_products_of_nothing_are_nothing():

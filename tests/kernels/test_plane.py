@@ -86,10 +86,9 @@ def test_gathering_adds_up_the_product_of_each_element_at_the_pixel_it_sees(case
     shifts, tiles = shifts_and_tiles(case, pixels)
     for tile in tiles:
         width = shifts.lay_out(Source(products[0, 0]), tile).shape[1]
-        laid, matrix = shifts.rows("products", O, (width,), np.float64)
-        assert np.shares_memory(laid, matrix)
+        laid = np.empty((O, I, J, width))
         for i, j in np.ndindex(I, J):
-            laid[i, j] = shifts.lay_out(Source(products[i, j]), tile)
+            laid[:, i, j] = shifts.lay_out(Source(products[i, j]), tile)
         out = np.full((O, *tile.shape), np.nan)
         shifts.gather(laid, tile, out)
         np.testing.assert_array_equal(out, tile.of(planes(expected)))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from minidl.kernels.numpy import product as module
+from minidl.kernels.numpy import plane
 from minidl.kernels.numpy.convolution import conv2d, product_for
 from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import Pointwise, Shifted
@@ -17,6 +17,7 @@ from tests.kernels.same import (
     POINT,
     THREE,
     WIDTH_ONE,
+    axes,
     cases,
     definition,
     geometry,
@@ -78,21 +79,22 @@ def test_a_pixel_by_itself_is_multiplied(n, c, outputs, layout, pixels, dtype, s
     check(lambda weight, size, geometry: Pointwise(weight, size), case, outputs, layout, pixels, dtype, seed)
 
 
-@given(
-    st.integers(1, 5),
-    st.integers(1, 3),
-    st.integers(1, 3),
-    st.integers(1, 3),
-    st.integers(1, 5),
-    layouts,
-    positions,
-    seeds,
-)
-@example(5, 3, 2, 3, 4, "channel-major", 60, 0)
-@example(5, 3, 2, 3, 2, "contiguous", 24, 0)
-def test_winograds_products_make_the_same(n, c, half, quarter, outputs, layout, pixels, seed):
-    case = EVEN_SIZES._replace(shape=(n, c, 2 * half, 2 * quarter))
-    check(Winograd, case, outputs, layout, pixels, np.float64, seed)  # in which halves and quarters are exact
+@st.composite
+def three_rows(draw):
+    """Images of even height, and kernels of three rows."""
+    width, columns, before_and_after, dilation = draw(axes())
+    shape = draw(st.integers(1, 4)), draw(st.integers(1, 3)), 2 * draw(st.integers(1, 4)), width
+    return Case(shape, (3, columns), (1, 1), ((1, 1), before_and_after), (1, dilation))
+
+
+@given(three_rows(), st.integers(1, 5), layouts, positions, seeds)
+@example(EVEN_SIZES, 4, "channel-major", 60, 0)
+@example(EVEN_SIZES, 2, "contiguous", 12, 0)
+@example(EVEN_SIZES, 2, "every other", 24, 0)
+@example(EVEN_SIZES._replace(shape=(2, 3, 8, 5)), 2, "channel-major", 12, 0)
+@example(Case((2, 2, 6, 7), (3, 2), (1, 1), ((1, 1), (0, 2)), (1, 2)), 3, "channel-major", 1, 0)
+def test_winograds_products_make_the_same(case, outputs, layout, pixels, seed):
+    check(Winograd, case, outputs, layout, pixels, np.float64, seed)  # in which halves are exact
 
 
 @pytest.mark.parametrize(
@@ -101,6 +103,10 @@ def test_winograds_products_make_the_same(n, c, half, quarter, outputs, layout, 
         ((8, 64, 16, 16), 64, (1, 1), ((1, 1), ((0, 0), (0, 0)), (1, 1), 1), Pointwise),
         ((8, 4, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
         ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Winograd),
+        ((8, 64, 16, 15), 32, (3, 5), ((1, 1), ((1, 1), (4, 4)), (1, 2), 1), Winograd),
+        ((8, 12, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
+        ((2, 64, 8, 8), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
+        ((8, 64, 16, 16), 64, (5, 3), ((1, 1), ((2, 2), (1, 1)), (1, 1), 1), Shifted),
         ((8, 64, 15, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
         ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((2, 2), (2, 2)), (2, 2), 1), Shifted),
         ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((0, 2), (1, 1)), (1, 1), 1), Shifted),
@@ -155,8 +161,9 @@ def test_the_channels_of_a_single_tile_are_shared_out_if_that_is_much_work(monke
     assert type(product) is way
     monkeypatch.setattr(type(product), "tiles", lambda self, n: [Tile(slice(0, n), slice(0, shape[2] * shape[3]))])
     for work, parts in ((10**9, 1), (1, 8)):
-        monkeypatch.setattr(module, "WORK", work)
-        assert len(product.parts(shape[0], outputs)) in (parts, parts - 2)  # 11 are six times two, the last time one
+        monkeypatch.setattr(plane, "WORK", work)
+        shared = plane.share(product.tiles(shape[0]), outputs, product.kernel.size)
+        assert len(shared) in (parts, parts - 2)  # 11 are six times two, the last time one
         y, pull = conv2d(x, weight, bias, (1, 1), case.padding, (1, 1), 1)
         g = whole_numbers(y.shape, np.float64, 3)
         wanted = definition(x, weight, g, case)

@@ -118,8 +118,8 @@ def worst_in_float64(entry, training, backend="numpy", channels=3):
 def noise_in_float32(entry, training, steps=5):
     """Distances in float32 from the twin in float64, in steps from the same weights on different images.
 
-    For each step: our outputs, our running statistics, our gradients as a whole, and the twin's. Now and then a ReLU
-    that rounds across 0 makes gradients jump, for anybody.
+    For each step ours, and the twin's: of the outputs, the running statistics, and all gradients as a whole. Now and
+    then a ReLU that rounds across 0 makes gradients jump, for anybody.
     """
     pytest.importorskip("torch")
     twin, exact = (shake(entry.build_twin(num_classes=CLASSES, in_channels=3)) for _ in range(2))
@@ -130,5 +130,10 @@ def noise_in_float32(entry, training, steps=5):
         x, gs = data(3, entry.size, outputs=3, seed=seed)
         got, theirs = side_by_side(ours, twin, training, "float32", x, gs)
         _, wanted = side_by_side(entry.build(num_classes=CLASSES, in_channels=3), exact, training, "float64", x, gs)
-        outputs, statistics = (max(distances(got[k], wanted[k]).values(), default=0.0) for k in (0, 2))
-        yield outputs, statistics, whole(got[1], wanted[1]), whole(theirs[1], wanted[1])
+        yield _apart(got, wanted), _apart(theirs, wanted)
+
+
+def _apart(got, wanted):
+    """The largest distances of outputs and of statistics, and that of all gradients as a whole."""
+    outputs, statistics = (max(distances(got[k], wanted[k]).values(), default=0.0) for k in (0, 2))
+    return outputs, statistics, whole(got[1], wanted[1])

@@ -71,9 +71,9 @@ def test_cifar_networks_are_the_papers():
 def test_densenet121_in_float32_trains_as_near_to_float64_as_pytorchs_does():
     """A ReLU that rounds across 0 makes the gradients jump, for anybody: their noise is the largest of three steps."""
     (entry,) = (entry for entry in ENTRIES if entry.name == "densenet121")
-    outputs, statistics, ours, theirs = zip(*noise_in_float32(entry, True, steps=3), strict=True)
-    assert max(*outputs, *statistics) < 1e-4
-    assert max(ours) < 20 * max(theirs)
+    ours, theirs = np.swapaxes(list(noise_in_float32(entry, True, steps=3)), 0, 1).max(1)
+    assert max(ours[:2]) < 1e-4
+    assert ours[2] < 20 * theirs[2]
 
 
 def test_without_corners_each_gradient_of_densenet121_in_float32_is_as_near_as_pytorchs():

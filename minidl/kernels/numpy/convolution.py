@@ -15,12 +15,12 @@ from minidl.kernels.numpy.depthwise import depthwise
 from minidl.kernels.numpy.multiply import outer
 from minidl.kernels.numpy.normalization import row_sums
 from minidl.kernels.numpy.parallel import parallel
-from minidl.kernels.numpy.plane import Source, Tile, planes
+from minidl.kernels.numpy.plane import Source, Tile, planes, share
 from minidl.kernels.numpy.product import Pointwise, Shifted
 from minidl.kernels.numpy.strided import conv2d_with_strides
 from minidl.kernels.numpy.winograd import Winograd, suits
 
-Way = Pointwise | Shifted
+Way = Pointwise | Shifted | Winograd
 
 
 Pull = Callable[[np.ndarray, Sequence[bool]], Gradients]
@@ -63,7 +63,6 @@ def conv2d(
 def backward(way: Way, source: Source, shape: tuple[int, ...], g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
     """The gradients of x, of this shape, and of the weights, from g."""
     upstream = Source(planes(g))
-    _ = way.turned  # made now, not by every thread for itself
     dx = np.empty_like(source.array, order="C") if wanted[0] else None
 
     def to_few(tile: Tile) -> Any:
@@ -79,11 +78,13 @@ def backward(way: Way, source: Source, shape: tuple[int, ...], g: np.ndarray, wa
     found: list[Any] = []
     if isinstance(way, Shifted) and (way.few or (dx is None and not way.thin)):
         found = parallel(to_few, way.tiles(shape[0]))
-    elif wanted[0] or wanted[1]:
-        tasks = way.parts(shape[0], shape[1])
+    else:
+        if dx is not None:
+            _ = way.turned  # made now, not by every thread for itself
+        tasks = share(way.tiles(shape[0]), shape[1], way.kernel.size)
         found = parallel(step, tasks)
-        if wanted[1] and len(tasks) > 1 and tasks[0][0] == tasks[1][0]:
-            found = [np.concatenate(found, axis=way.inputs_axis)]
+        if wanted[1] and len(tasks) > 1 and tasks[0][0] == tasks[1][0]:  # one tile, shared out
+            found = [np.concatenate(found, axis=-1)]
     return None if dx is None else feature_map(dx, shape), way.gradient(found) if wanted[1] else None, None
 
 
@@ -98,7 +99,7 @@ def forward(way: Way, source: Source, bias: np.ndarray | None) -> np.ndarray:
         if bias is not None:
             np.add(tile.of(y[outputs]), bias[outputs, None, None], out=tile.of(y[outputs]))
 
-    parallel(step, way.parts(n, channels))
+    parallel(step, share(way.tiles(n), channels, way.kernel.size))
     return y
 
 
@@ -106,7 +107,7 @@ def with_bias(y: np.ndarray, pull: Callable[..., Any], bias: np.ndarray | None) 
     """The result of a convolution, and its pullback with the bias's gradient, if there is a bias."""
 
     def pull_all(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
-        dx, dweight, *_ = pull(g, wanted)
+        dx, dweight, *_ = pull(g, wanted) if wanted[0] or wanted[1] else (None, None)
         return dx, dweight, channel_sums(g) if bias is not None and wanted[2] else None
 
     return y, pull_all

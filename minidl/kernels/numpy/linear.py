@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from minidl.kernels.common.layout import tiles
-from minidl.kernels.numpy.multiply import HELD
-from minidl.kernels.numpy.parallel import parallel
+from minidl.kernels.numpy.parallel import HELD, parallel
 
 Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 

@@ -29,6 +29,9 @@ LONGEST = 1 << 19
 SHORTEST = 1 << 15
 """And at least: Python's lock goes from hand to hand with each call, which costs as much as some thousand numbers."""
 
+HELD = 500
+"""NumPy keeps that lock, and all threads waiting, during products with no more results than this."""
+
 TURNS = 4
 """How many shares there should be, so that no thread waits long for the last."""
 
@@ -184,12 +187,21 @@ def parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[
         function = mode.profiler.tile(function)
     with _one_thread_each:
         if len(items) == 1:
-            return [function(items[0])]
+            return [_alone(function, items[0])]
         job = _Job(function, items)
         if helpers := min(_threads, len(items)) - 1:
             _pool.offer(job, helpers)
         job.work()
         return job.results()
+
+
+def _alone(function: Callable[[Item], Result], item: Item) -> Result:
+    """function(item), without a job: for one small image the queue would take longer."""
+    try:
+        _local.working = True
+        return function(item)
+    finally:
+        _local.working = False
 
 
 def shares(count: int, size_of_one: int) -> list[slice]:

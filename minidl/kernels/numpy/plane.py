@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,9 +33,10 @@ TILES = 8
 
 
 def planes(x: np.ndarray) -> np.ndarray:
-    """x (N, C, H, W) as (C, N, H·W): a view if x is channel-major in memory, else a copy."""
+    """x (N, C, H, W) as (C, N, H·W): a view if x is channel-major in memory, its pixels side by side, else a copy."""
     n, c, h, w = x.shape
-    return rows(x).reshape(c, n, h * w)
+    found = rows(x).reshape(c, n, h * w)
+    return found if found.strides[-1] == found.itemsize else found.copy()
 
 
 class Tile(NamedTuple):
@@ -76,6 +77,13 @@ def cut(n: int, size: tuple[int, int], numbers: int, work: int) -> list[Tile]:
     return [Tile(slice(i, i + 1), piece) for i in range(n) for piece in pieces]
 
 
+def share(tiles: list[Tile], channels: int, work: int) -> list[tuple[Tile, slice]]:
+    """Tiles and the channels to compute for them: all, or some of them where there is but one tile with much work."""
+    turns = min(TILES, tiles[0].positions * work // WORK) if len(tiles) == 1 else 1
+    step = -(-channels // max(1, turns))
+    return [(tile, slice(i, min(i + step, channels))) for tile in tiles for i in range(0, channels, step)]
+
+
 class Source:
     """Planes (C, N, H·W) to read from. (Those of a chain are computed as they are read.)"""
 
@@ -96,7 +104,7 @@ class Shifts:
 
     def __init__(self, downs: range, acrosses: range, size: tuple[int, int]):
         self.downs, self.acrosses, self.size = downs, acrosses, size
-        self.plane, self.width = math.prod(size), size[1]
+        self.elements, self.plane, self.width = (len(downs), len(acrosses)), math.prod(size), size[1]
         self.margin = max(abs(down * self.width + across) for down in downs for across in acrosses)
 
     def reversed(self) -> Shifts:
@@ -125,44 +133,37 @@ class Shifts:
     def unfold(self, source: Source, tile: Tile) -> np.ndarray:
         """What a tile's pixels see, (C·I·J, positions): one copy, and zeros where a step across left the row."""
         laid = self.lay_out(source, tile)
-        columns, matrix = self.rows("columns", len(laid), tile.shape, laid.dtype)
+        columns = scratch("columns", (len(laid), *self.elements, *tile.shape), laid.dtype)
         np.copyto(columns, self._seen(laid, columns.shape))
-        self._clear(columns, self.acrosses, 0)
-        return matrix
-
-    def rows(self, name: str, channels: int, shape: tuple[int, ...], dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-        """An array (I, J, channels, *shape), and its memory: the matrix (channels·I·J, ...)."""
-        whole = scratch(name, (channels, len(self.downs), len(self.acrosses), *shape), dtype)
-        return whole.transpose(1, 2, 0, *range(3, whole.ndim)), whole.reshape(-1, math.prod(shape))
+        self.clear(columns.swapaxes(0, 2), self.acrosses, 0)
+        return columns.reshape(-1, tile.positions)
 
     def gather(self, products: np.ndarray, tile: Tile, out: np.ndarray) -> None:
-        """out (O, n, pixels) = Σ over i, j of products (I, J, O, as laid out), each at what a pixel sees."""
+        """out (O, n, pixels) = Σ over i, j of products (O, I, J, as laid out), each at what a pixel sees."""
         n, count = tile.shape
+        images, first = products, self.margin
         if n > 1:
-            images = products[..., self.margin :].reshape(*products.shape[:3], n, count + self.margin)
-            self._clear(images, [-across for across in self.acrosses], 0)
-        else:
-            self._clear(products, [-across for across in self.acrosses], self.margin)
-        near = scratch("near", (products.shape[2], n, count), products.dtype)  # where adding nine times is quicker
-        np.add.reduce(self._seen(products, (*products.shape[:3], n, count)), axis=(0, 1), out=near)
+            images, first = products[..., first:].reshape(*products.shape[:3], n, count + first), 0
+        self.clear(images.swapaxes(0, 2), [-across for across in self.acrosses], first)
+        near = scratch("near", (len(products), n, count), products.dtype)  # where adding nine times is quicker
+        np.add.reduce(self._seen(products, (*products.shape[:3], n, count)), axis=(1, 2), out=near)
         np.copyto(out, near)
 
     def _seen(self, laid: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """What each pixel sees, a view (I, J, C, n, pixels) of rows (C, as laid out), or of such for each i and j."""
-        rows, columns = laid.strides[:2] if laid.ndim == 4 else (0, 0)
+        """What each pixel sees, a view (C, I, J, n, pixels) of rows (C, as laid out), or of (C, I, J, as laid out)."""
+        rows, columns = laid.strides[1:3] if laid.ndim == 4 else (0, 0)
         strides = (
+            laid.strides[0],
             rows + self.downs.step * self.width * laid.itemsize,
             columns + self.acrosses.step * laid.itemsize,
-            laid.strides[-2],
             (shape[-1] + self.margin) * laid.itemsize,
             laid.itemsize,
         )
         first = self.margin + self.downs.start * self.width + self.acrosses.start
-        memory = laid.transpose(2, 0, 1, 3) if laid.ndim == 4 else laid
-        return np.ndarray(shape, laid.dtype, memory, first * laid.itemsize, strides)
+        return np.ndarray(shape, laid.dtype, laid, first * laid.itemsize, strides)
 
-    def _clear(self, columns: np.ndarray, acrosses: Iterable[int], first: int) -> None:
-        """Zeros in columns (I, J, ..., pixels) where a step across leaves the row; a row begins with pixel `first`."""
+    def clear(self, columns: np.ndarray, acrosses: Iterable[int], first: int) -> None:
+        """Zeros in columns (J, ..., pixels) where a step across leaves the row; a row begins with pixel `first`."""
         for j, across in enumerate(acrosses):
             for k in range(max(0, self.width - across), self.width) if across > 0 else range(min(-across, self.width)):
-                columns[:, j, ..., (first + k) % self.width :: self.width] = 0
+                columns[j, ..., (first + k) % self.width :: self.width] = 0

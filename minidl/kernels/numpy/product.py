@@ -22,34 +22,15 @@ import numpy as np
 
 from minidl.kernels.common.convolution import Geometry
 from minidl.kernels.numpy.multiply import multiply, outer
-from minidl.kernels.numpy.plane import TILES, WORK, Shifts, Source, Tile, cut
+from minidl.kernels.numpy.parallel import scratch
+from minidl.kernels.numpy.plane import Shifts, Source, Tile, cut
 
 
-class Product:
-    """A kernel (O, C, I, J) for images of one size."""
+class Pointwise:
+    """A 1×1 kernel."""
 
     def __init__(self, kernel: np.ndarray, size: tuple[int, int]):
         self.kernel, self.size = kernel, size
-
-    def tiles(self, n: int) -> list[Tile]:
-        """The planes of n images in tiles."""
-        raise NotImplementedError
-
-    def parts(self, n: int, channels: int) -> list[tuple[Tile, slice]]:
-        """Tiles and the channels to compute for them: all, or some of them where there is but one tile."""
-        tiles = self.tiles(n)
-        turns = min(TILES, tiles[0].positions * self.kernel.size // WORK) if len(tiles) == 1 else 1
-        step = -(-channels // max(1, turns))
-        return [(tile, slice(i, min(i + step, channels))) for tile in tiles for i in range(0, channels, step)]
-
-
-class Pointwise(Product):
-    """A 1×1 kernel."""
-
-    inputs_axis = 0  # of dW'
-
-    def __init__(self, kernel: np.ndarray, size: tuple[int, int]):
-        super().__init__(kernel, size)
         self.weight = kernel.reshape(kernel.shape[:2])
 
     @cached_property
@@ -72,20 +53,18 @@ class Pointwise(Product):
         upstream = g.matrix(tile)
         if dx is not None:
             multiply(self.turned[inputs], upstream, dx)
-        return None if x is None else outer(x, upstream)
+        return None if x is None else outer(upstream, x)
 
     def gradient(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         """dW (O, C, 1, 1) from what `backward` returned for all tiles."""
-        return np.ascontiguousarray(total(parts).T)[:, :, None, None]
+        return np.ascontiguousarray(total(parts))[:, :, None, None]
 
 
-class Shifted(Product):
+class Shifted:
     """A kernel of any size whose padding lets the image keep its size."""
 
-    inputs_axis = 1  # of dW'
-
     def __init__(self, kernel: np.ndarray, size: tuple[int, int], geometry: Geometry):
-        super().__init__(kernel, size)
+        self.kernel, self.size = kernel, size
         o, c, i, j = self.shape = kernel.shape
         starts, steps = [-before for before, _ in geometry.padding], geometry.dilation
         ranges = [range(at, at + k * step, step) for at, k, step in zip(starts, (i, j), steps, strict=True)]
@@ -117,11 +96,9 @@ class Shifted(Product):
         if not self.thin:
             multiply(self.weight[outputs], self.shifts.unfold(x, tile), tile.matrix(y))
             return
-        laid = self.shifts.lay_out(x, tile)
-        products, matrix = self.shifts.rows("products", len(y), laid.shape[1:], laid.dtype)
-        elements = len(self.weight) // len(self.kernel)
-        multiply(self.weight[outputs.start * elements : outputs.stop * elements], laid, matrix)
-        self.shifts.gather(products, tile, tile.of(y))
+        elements = self.shape[2] * self.shape[3]
+        weight = self.weight[outputs.start * elements : outputs.stop * elements]
+        product_first(weight, self.shifts, x, tile, tile.of(y))
 
     def backward(
         self, x: np.ndarray | None, g: Source, tile: Tile, inputs: slice, dx: np.ndarray | None
@@ -136,10 +113,7 @@ class Shifted(Product):
         """The same by the columns of x, and for dx by the product before the shifts: for few input channels."""
         o, c, i, j = self.shape
         if dx is not None:
-            laid = self.adjoint.lay_out(g, tile)
-            products, matrix = self.adjoint.rows("products", c, laid.shape[1:], laid.dtype)
-            multiply(self.kernel.transpose(1, 2, 3, 0).reshape(-1, o), laid, matrix)
-            self.adjoint.gather(products, tile, dx.reshape(c, *tile.shape))
+            product_first(self.kernel.reshape(o, -1).T, self.adjoint, g, tile, dx.reshape(c, *tile.shape))
         if x is None:
             return None
         part = outer(self.shifts.unfold(x, tile), g.matrix(tile))
@@ -158,3 +132,11 @@ def total(parts: Sequence[Any]) -> np.ndarray:
     for part in rest:
         np.add(first, part, out=first)
     return first
+
+
+def product_first(weight: np.ndarray, shifts: Shifts, source: Source, tile: Tile, out: np.ndarray) -> None:
+    """out (O, n, pixels) = Σ_k S_k (W_k x), with the weights (O·I·J, C)."""
+    laid = shifts.lay_out(source, tile)
+    products = scratch("products", (len(out), *shifts.elements, laid.shape[1]), laid.dtype)
+    multiply(weight, laid, products.reshape(-1, laid.shape[1]))
+    shifts.gather(products, tile, out)

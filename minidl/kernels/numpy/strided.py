@@ -128,7 +128,7 @@ def conv2d_with_strides(
             return parts
 
         size = windows.positions if dx is None else (1, windows.positions[0] * windows.positions[1])  # whole images
-        parts = parallel(backward, cut(len(x), size, numbers, work)) if wanted[0] or wanted[1] else []
+        parts = parallel(backward, cut(len(x), size, numbers, work))
         dweight = [total(group) for group in zip(*parts, strict=True)] if wanted[1] else None
         return (
             None if dx is None else dx.swapaxes(0, 1),

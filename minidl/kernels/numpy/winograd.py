@@ -1,127 +1,182 @@
-"""Winograd's way with 3×3 kernels: 4 results from 16 products in place of 36.
+"""Winograd's way with kernels of three rows: for two rows of results, 4 products with rows of the kernel in place of 6.
 
-Two neighbouring results see two pixels in common, so that four products suffice for both where there seem to be six.
-In two dimensions, for a tile d of 4×4 pixels and the 2×2 results y that are in it,
+Neighbouring rows of results, y₀ and y₁, see the rows d₀ … d₃ of the image, two of them in common. So with the rows of
+the kernel w₀, w₁, w₂, and * for what they do along a row of the image,
 
-    y = Aᵀ [ (G W Gᵀ) ⊙ (Bᵀ d B) ] A           (Lavin & Gray, arXiv:1509.09308, equation 8, F(2×2, 3×3))
+    a = w₀ * (d₀ - d₂)    b = -w₂ * (d₁ - d₃)    p = (w₀ + w₁ + w₂)/2 * (d₁ + d₂)    m = (w₀ - w₁ + w₂)/2 * (d₂ - d₁)
 
-For many channels ⊙ becomes 16 products of matrices, (tiles × C) · (C × O), with 2.25 times fewer multiplications than
-columns need; for few, the transforms cost more than that gains. Each is eight additions of large arrays, with channels
-last, so that these add up long runs of numbers. Rounding errors are a few times those of plain products. The gradients
-are had from columns: these serve both of them, and are not slower.
+    y₀ = a + p + m        y₁ = b + p - m
 
-(An infinity in the image makes NaNs of its neighbourhood: the transforms subtract it from itself.)
+(Lavin & Gray, arXiv:1509.09308, equation 5: F(2, 3)), or y = Aᵀ[G w * Bᵀ d] for the matrices of these sums. What * sees
+are columns; they are made of the sums, so that there are 12 numbers for every two pixels and not 18. The rows of an
+image are sorted first, all odd ones before all even ones, which makes long sums. Rounding errors are those of plain
+products.
+
+The gradient at x is the same with the kernel turned by 180°, for which a and b just change their places and signs;
+and its columns serve the gradient of the weights as well:
+
+    dx = Aᵀ[G w' * Bᵀ g]        dw' = Gᵀ[Bᵀ g * A x]
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
 from minidl.kernels.common.convolution import Geometry
 from minidl.kernels.common.layout import tiles
-from minidl.kernels.numpy.multiply import PIECES, SMALL
+from minidl.kernels.numpy.multiply import multiply, outer
 from minidl.kernels.numpy.parallel import parallel, scratch
-from minidl.kernels.numpy.plane import Source, Tile, cut
-from minidl.kernels.numpy.product import Shifted
+from minidl.kernels.numpy.plane import Shifts, Source, Tile, cut
+from minidl.kernels.numpy.product import total
 
-G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+CHANNELS = 16
+"""How many channels there must be on either side for this to pay."""
 
-SAME = Geometry((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
-"""The only geometry it is for."""
-
-POSITIONS = 512
-"""How many pixels there must be, or the transform of the weights costs too much."""
-
-PLANE = 1024
-"""The largest plane: tiles are whole images."""
-
-CHANNELS = 32
-"""The least C·O / (C + O), half the harmonic mean of the channels, for which this pays."""
+POSITIONS, WORK = 512, 1 << 23
+"""How many pixels, and multiplications, there must be, or adding up the kernel's rows costs too much."""
 
 PART = 1 << 18
-"""How many numbers of transformed weights to make at a time."""
+"""How many weights to add up at a time."""
 
 
 def suits(x: np.ndarray, weight: np.ndarray, geometry: Geometry) -> bool:
     """Whether a convolution is better computed in this way."""
     (n, c, h, w), o = x.shape, len(weight)
-    fits = geometry == SAME and h % 2 == w % 2 == 0 and h * w <= PLANE
-    return fits and n * h * w >= POSITIONS and c * o >= CHANNELS * (c + o)
+    fits = weight.shape[2] == 3 and geometry.padding[0] == (1, 1) and geometry.dilation[0] == 1 and h % 2 == 0
+    return fits and min(o, c) >= CHANNELS and n * h * w >= max(POSITIONS, WORK // weight.size)
 
 
-class Winograd(Shifted):
-    """A 3×3 kernel padded by 1, on images of even height and width."""
+class Winograd:
+    """A kernel of three rows, for images of an even height that keep their size."""
+
+    def __init__(self, kernel: np.ndarray, size: tuple[int, int], geometry: Geometry):
+        self.kernel, self.size, self.shape = kernel, size, kernel.shape
+        step, start = geometry.dilation[1], -geometry.padding[1][0]
+        self.shifts = Shifts(range(1), range(start, start + kernel.shape[3] * step, step), (size[0] // 2, size[1]))
+        self.row = np.dtype(f"V{size[1] * kernel.itemsize}")
+        self.weight = self._transform()
+
+    @cached_property
+    def turned(self) -> np.ndarray:
+        """The transposed matrices of all products, (4, C, O·J)."""
+        return self.weight.reshape(4, -1, self.shape[1]).swapaxes(1, 2)
 
     def tiles(self, n: int) -> list[Tile]:
-        """Whole images."""
-        (o, c, *_), pixels = self.shape, self.size[0] * self.size[1]
-        return cut(n, (1, pixels), 6 * (c + o), 4 * c * o)
-
-    def transform(self) -> np.ndarray:
-        """G W Gᵀ, (16, C, O)."""
-        o, c, *_ = self.shape
-        result = np.empty((c, 16, o), self.kernel.dtype)
-        elements, both = self.kernel.reshape(o, c, 9).transpose(1, 2, 0), np.kron(G, G).astype(result.dtype)
-
-        def multiply(part: slice) -> None:
-            np.matmul(both, elements[part], out=result[part])
-
-        parallel(multiply, tiles(c, 16 * o, PART))
-        return result.swapaxes(0, 1)
+        """Pairs of rows."""
+        (o, c, _, j), (height, width) = self.shape, self.size
+        return cut(n, (height // 2, 2 * width), (2 * j + 1) * max(o, c) + 4 * c, j * o * c)
 
     def forward(self, x: Source, tile: Tile, outputs: slice, y: np.ndarray) -> None:
         """Write a tile of some outputs, planes (outputs, N, H·W)."""
-        n, (h, w), o, c = tile.shape[0], self.size, len(y), x.channels
-        count = n * h * w // 4
-        spread = scratch("spread", (4, 4, n, h // 2, w // 2, c), x.dtype)
-        self._spread(self._bordered(x.matrix(tile)), spread)
-        products = scratch("products", (4, 4, n, h // 2, w // 2, o), x.dtype)
-        _multiply(spread.reshape(16, count, c), self.weight[..., outputs], products.reshape(16, count, o))
-        halves = scratch("halves", (2, 4, n, h // 2, w // 2, o), x.dtype)
-        _two_of_four(products, halves)
-        results = scratch("results", (n, h // 2, 2, w // 2, 2, o), x.dtype)
-        _two_of_four(halves.swapaxes(0, 1), results.transpose(4, 2, 0, 1, 3, 5))
-        np.copyto(tile.of(y), results.reshape(n, h * w, o).transpose(2, 0, 1))
+        (n, pixels), (_, c, _, j) = tile.shape, self.shape
+        columns = scratch("columns", (4, j * c, tile.positions // 2), x.dtype)
+        self._unfold(x, tile, self.shifts, 1, columns.reshape(4, j, c, n, pixels // 2))
+        products = scratch("products", (4, len(y), tile.positions // 2), x.dtype)
+        multiply(self.weight[:, outputs].reshape(4, len(y), -1), columns, products)
+        self._gather(products, 1, tile.matrix(y))
 
-    def _bordered(self, matrix: np.ndarray) -> np.ndarray:
-        """A tile (C, positions) as (n, H + 2, W + 2, C), with zeros around each image."""
-        c, positions = matrix.shape
-        h, w = self.size
-        near = scratch("near", (c, positions + 16), matrix.dtype)[:, :positions]  # rows not a power of 2 apart
-        np.copyto(near, matrix)
-        images = scratch("bordered", (positions // (h * w), h + 2, w + 2, c), matrix.dtype)
-        images[:, :: h + 1] = 0
-        images[:, :, :: w + 1] = 0
-        np.copyto(images[:, 1:-1, 1:-1], near.reshape(c, -1, h, w).transpose(1, 2, 3, 0))
-        return images
+    def backward(
+        self, x: np.ndarray | None, g: Source, tile: Tile, inputs: slice, dx: np.ndarray | None
+    ) -> np.ndarray | None:
+        """Write a tile of some inputs' dx (inputs, positions); return what it adds to dW', given the tile of x."""
+        (n, pixels), (o, _, _, j) = tile.shape, self.shape
+        columns = scratch("columns", (4, o * j, tile.positions // 2), g.dtype)
+        self._unfold(g, tile, self.shifts.reversed(), -1, columns.reshape(4, o, j, n, pixels // 2).swapaxes(1, 2))
+        if dx is not None:
+            products = scratch("products", (4, len(dx), tile.positions // 2), g.dtype)
+            multiply(self.turned[:, inputs], columns, products)
+            self._gather(products, -1, dx)
+        return None if x is None else outer(columns, self._sums(x))
 
-    def _spread(self, images: np.ndarray, out: np.ndarray) -> None:
-        """out (4, 4, n, H/2, W/2, C) = Bᵀ d B for all tiles d of bordered images."""
-        n, h, w, c = images.shape
-        halves = scratch("halves", (4, n, h // 2 - 1, w, c), images.dtype)
-        _four_of_four(images.swapaxes(0, 1), halves.swapaxes(1, 2))
-        _four_of_four(halves.transpose(3, 0, 1, 2, 4), out.transpose(1, 4, 0, 2, 3, 5))
+    def gradient(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """dW (O, C, 3, J) from what `backward` returned for all tiles."""
+        o, c, _, j = self.shape
+        top, bottom, plus, minus = total(parts).reshape(4, o, j, c)
+        rows = np.empty((o, c, 3, j), top.dtype).transpose(2, 0, 3, 1)
 
+        def add_up(part: slice) -> None:
+            w0, w1, w2 = rows[:, part]
+            half = (plus[part] + minus[part]) / 2
+            np.add(half, top[part], out=w0)
+            np.divide(plus[part] - minus[part], 2, out=w1)
+            np.subtract(half, bottom[part], out=w2)
 
-def _four_of_four(d: np.ndarray, out: np.ndarray) -> None:
-    """out[:, t] = Bᵀ d[2t : 2t + 4] along the first axis."""
-    d0, d1, d2, d3 = d[:-2:2], d[1:-1:2], d[2::2], d[3::2]
-    np.subtract(d0, d2, out=out[0])
-    np.add(d1, d2, out=out[1])
-    np.subtract(d2, d1, out=out[2])
-    np.subtract(d1, d3, out=out[3])
+        parallel(add_up, tiles(o, 3 * j * c, PART))
+        return rows.transpose(1, 3, 0, 2)
 
+    def _transform(self) -> np.ndarray:
+        """G w, (4, O, J, C)."""
+        o, c, _, j = self.shape
+        found = np.empty((4, o, j, c), self.kernel.dtype)
 
-def _two_of_four(m: np.ndarray, out: np.ndarray) -> None:
-    """out = Aᵀ m along the first axis."""
-    np.add(m[0], m[1], out=out[0])
-    np.add(out[0], m[2], out=out[0])
-    np.subtract(m[1], m[2], out=out[1])
-    np.subtract(out[1], m[3], out=out[1])
+        def add_up(part: slice) -> None:
+            w0, w1, w2 = np.ascontiguousarray(self.kernel[part].transpose(2, 0, 3, 1))
+            top, bottom, plus, minus = found[:, part]
+            np.copyto(top, w0)
+            np.negative(w2, out=bottom)
+            half = (w0 + w2) / 2
+            np.add(half, w1 / 2, out=plus)
+            np.subtract(half, w1 / 2, out=minus)
 
+        parallel(add_up, tiles(o, 3 * j * c, PART))
+        return found
 
-def _multiply(x: np.ndarray, weight: np.ndarray, out: np.ndarray) -> None:
-    """16 products (tiles, C) · (C, O), in pieces that OpenBLAS takes for small where it can: see `multiply`."""
-    count = x.shape[1]
-    piece = next((p for p in PIECES if p * weight[0].size <= SMALL and count % p == 0), count)
-    np.matmul(x.reshape(16, -1, piece, x.shape[2]), weight[:, None], out=out.reshape(16, -1, piece, out.shape[2]))
+    def _unfold(self, source: Source, tile: Tile, shifts: Shifts, order: int, out: np.ndarray) -> None:
+        """Columns of Bᵀ d, (4, J, C, n, pixels / 2); `order` is -1 for a kernel upside down."""
+        (n, pixels), width, margin = out.shape[3:], self.size[1], shifts.margin
+        rows = self._sorted(source, tile)
+        sums = scratch("sums of rows", (4, rows.shape[1] + 2 * margin), out.dtype)
+        inside = sums[:, margin : margin + rows.shape[1] - width]
+        before, after = rows[:, :-width], rows[:, width:]
+        (_, d1), (d2, _) = before, after
+        one, other = (before, after)[::order]
+        np.subtract(one[::order], other[::order], out=inside[:2])  # d₀ - d₂ and d₁ - d₃
+        np.add(d1, d2, out=inside[2])
+        np.subtract(d2, d1, out=inside[3])
+        item, image = out.itemsize, pixels + width
+        strides = (sums.strides[0], shifts.acrosses.step * item, n * image * item, image * item, item)
+        np.copyto(out, np.ndarray(out.shape, out.dtype, sums, (margin + shifts.acrosses.start) * item, strides))
+        shifts.clear(out.swapaxes(0, 1), shifts.acrosses, 0)
+
+    def _sorted(self, source: Source, tile: Tile) -> np.ndarray:
+        """All odd rows of a tile and the one before it, all even ones and the one after, (2, C·n·(pixels / 2 + W))."""
+        n, width = tile.shape[0], self.size[1]
+        start, stop = tile.pixels.start // width, tile.pixels.stop // width
+        above, below = start > 0, stop < self.size[0]
+        seen = Tile(tile.images, slice((start - above) * width, (stop + below) * width))
+        rows = self._rows(source.matrix(seen)).reshape(source.channels, n, -1)
+        count = (stop - start) // 2
+        found = scratch("sorted rows", (2, source.channels, n, (count + 1) * width), source.dtype)
+        odd, even = self._rows(found)
+        odd[..., 1 - above :] = rows[..., 1 - above :: 2]
+        even[..., : count + below] = rows[..., above::2]
+        if not above:
+            found[0, ..., :width] = 0
+        if not below:
+            found[1, ..., -width:] = 0
+        return found.reshape(2, -1)
+
+    def _sums(self, x: np.ndarray) -> np.ndarray:
+        """A x, (4, C, positions / 2), for the kernel upside down and x (C, positions)."""
+        sums = scratch("sums", (4, len(x), x.shape[1] // 2), x.dtype)
+        self._rows(sums)[:2] = self._rows(x).reshape(len(x), -1, 2).transpose(2, 0, 1)[::-1]
+        odd, even, plus, minus = sums
+        np.add(even, odd, out=plus)
+        np.subtract(even, odd, out=minus)
+        return sums
+
+    def _gather(self, products: np.ndarray, order: int, out: np.ndarray) -> None:
+        """y = Aᵀ · products (4, O, positions / 2), (O, positions); it takes their memory."""
+        results, (plus, minus) = products[:2], products[2:]
+        np.add(results, plus, out=results)
+        y0, y1 = results = results[::order]
+        np.add(y0, minus, out=y0)
+        np.subtract(y1, minus, out=y1)
+        self._rows(out).reshape(len(out), -1, 2)[...] = self._rows(results).transpose(1, 2, 0)
+
+    def _rows(self, pixels: np.ndarray) -> np.ndarray:
+        """Rows of an image as single items, for NumPy to copy at once: a view (..., H) of (..., H·W)."""
+        return pixels.view(self.row)
