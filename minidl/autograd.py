@@ -45,9 +45,8 @@ class Node:
     A node refers to its parents' nodes, never to a tensor, so the graph has no reference cycles; `number` grows in
     the order of creation, so consumers have higher numbers than what they consume. A leaf has no pull; it keeps its
     gradient. `hands_out` tells what memory the pull returns: "new" arrays, disjoint "parts" of the gradient it was
-    given, or "any"; if "sums", then pull(g, wanted, totals, debt) settles what g owes, may add to what has arrived at
-    its parents, and returns also what each of them owes. A node with `channels` joined its parents there, and passes
-    debts on.
+    given, or "any"; if "debts", then pull(g, wanted, debt) settles what g owes, and returns with its new arrays what
+    each of these owes in turn. A node with `channels` joined its parents there, and passes debts on.
     """
 
     __slots__ = (
@@ -240,7 +239,7 @@ def _propagate(
             node = heapq.heappop(queue)[1]
             total = pending.pop(node)
             keeps = node.keeps_grad if targets is None else node in targets
-            if keeps or (node.channels is None and node.hands_out != "sums"):
+            if keeps or (node.channels is None and node.hands_out != "debts"):
                 total.settle()
             if keeps:
                 g = total.kept()
@@ -252,15 +251,12 @@ def _propagate(
             if node.pull is None or not any(wanted):
                 continue
             step = _step if mode.profiler is None else mode.profiler.backward(node.name, _step)
-            totals = [pending.get(parent) for parent in node.parents]  # type: ignore[arg-type]
-            parts, debts = step(node, total.gradient, total.debt, wanted, totals)
+            parts, debts = step(node, total.gradient, total.debt, wanted)
             ours = not create_graph and (
-                node.hands_out in ("new", "sums") or (node.hands_out == "parts" and total.ours)
+                node.hands_out in ("new", "debts") or (node.hands_out == "parts" and total.ours)
             )
-            for parent, part, debt, before in zip(node.parents, parts, debts, totals, strict=True):
-                if node.hands_out == "sums" and before is not None and part is before.gradient:
-                    before.owe(debt)
-                elif parent is not None and part is not None:
+            for parent, part, debt in zip(node.parents, parts, debts, strict=True):
+                if parent is not None and part is not None:
                     arrive(parent, part, ours, debt)
             if not (create_graph if retain_graph is None else retain_graph):
                 node.pull, node.parents, node.memories = _consumed, (), ()
@@ -286,9 +282,6 @@ class _Total:
             kernels.table(g.data).accumulate(self.gradient.data, g.data)
         else:
             self.gradient, self.ours = self.gradient + g, not record
-        self.owe(debt)
-
-    def owe(self, debt: Debt | None) -> None:
         if debt is not None:
             self.debt = debt.plus(self.debt)
 
@@ -306,13 +299,12 @@ class _Total:
 
 
 def _step(
-    node: Node, g: Tensor, debt: Debt | None, wanted: Sequence[bool], totals: Sequence[_Total | None]
+    node: Node, g: Tensor, debt: Debt | None, wanted: Sequence[bool]
 ) -> tuple[Sequence[Tensor | None], Sequence[Debt | None]]:
     """What the gradient of a node adds to those of its parents, and what these owe for it."""
     debts: Sequence[Debt | None] = [None] * len(wanted)
-    if node.hands_out == "sums":
-        into = [before.gradient if before is not None and before.ours else None for before in totals]
-        parts, debts = node.pull(g, wanted, into, debt)  # type: ignore[misc]
+    if node.hands_out == "debts":
+        parts, debts = node.pull(g, wanted, debt)  # type: ignore[misc]
     else:
         parts = node.pull(g, wanted)  # type: ignore[misc]  # a node without a pull is not asked
         if debt is not None:

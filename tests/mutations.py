@@ -100,17 +100,17 @@ def planted(mutant):
         if spoiling or name != mutant.primitive:
             return pull
 
-        def spoilt(g, wanted, *into):
+        def spoilt(g, wanted, *debt):
             nonlocal spoiling
-            result = pull(g, wanted, *into)
-            parts = list(result[0] if into else result)
+            result = pull(g, wanted, *debt)
+            parts = list(result[0] if debt else result)
             if mutant.pullback < len(parts) and parts[mutant.pullback] is not None:
                 spoiling = True
                 try:
                     parts[mutant.pullback] = MUTATIONS[mutant.mutation](parts[mutant.pullback])
                 finally:
                     spoiling = False
-            return (parts, result[1]) if into else parts
+            return (parts, result[1]) if debt else parts
 
         return spoilt
 
@@ -155,9 +155,9 @@ def uses():
             seen = set()
 
             def spy(name, pull, seen=seen):
-                def seeing(g, wanted, *into):
+                def seeing(g, wanted, *debt):
                     seen.update((name, k) for k, w in enumerate(wanted) if w)
-                    return pull(g, wanted, *into)
+                    return pull(g, wanted, *debt)
 
                 return seeing
 

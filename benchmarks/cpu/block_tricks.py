@@ -139,36 +139,10 @@ def debts(n: int) -> Sides:
     def paid_at_once(*arguments: Any) -> Any:
         y, pull = original(*arguments)
 
-        def pull_and_pay(g: np.ndarray, wanted: Sequence[bool], into: Any, owed: Any) -> Any:
-            (dx, *others), debt = pull(g, wanted, into, owed)
+        def pull_and_pay(g: np.ndarray, wanted: Sequence[bool], owed: Any) -> Any:
+            (dx, *others), debt = pull(g, wanted, owed)
             return (dx if debt is None else debt.settle(dx, in_place=True), *others), None
 
         return y, pull_and_pay
 
     return Sides(step(n), within(step(n), chain_by(paid_at_once)))
-
-
-@trick(
-    "Gradients added where they are",
-    "numpy/chain.py",
-    "an array for each, added up afterwards",
-    BLOCK,
-    64,
-    why="Every layer of a block adds to the gradients of all channels before it. It does so tile by tile, in the "
-    "array that is there, while its part is in the cache.",
-)
-def in_place(n: int) -> Sides:
-    """A block that adds to gradients while it computes them, and one that does so afterwards."""
-
-    def apart(*arguments: Any) -> Any:
-        y, pull = original(*arguments)
-
-        def pull_apart(g: np.ndarray, wanted: Sequence[bool], into: Any, owed: Any) -> Any:
-            (dx, *others), debt = pull(g, wanted, None, owed)
-            if into is not None:
-                kernels.accumulate(into, dx)
-            return (dx if into is None else into, *others), debt
-
-        return y, pull_apart
-
-    return Sides(step(n), within(step(n), chain_by(apart)))

@@ -65,9 +65,8 @@ def accelerated(by: str, hands_out: str = "new") -> Callable[[Op], Op]:
     because it is not made for such a case, and it is what gets differentiated when a gradient of a gradient is
     recorded.
 
-    A kernel that hands out "sums" has a pull(g, wanted, into, debt), which adds the gradient of the first input to
-    `into`, unless that is None, and settles what g owes; it returns the gradients, and what the first of them owes in
-    turn: see `minidl.kernels.numpy.debt`.
+    A kernel that hands out "debts" has a pull(g, wanted, debt), which settles what g owes; it returns the gradients,
+    and what the first of them owes in turn: see `minidl.kernels.numpy.debt`.
     """
 
     def decorate(composition: Op) -> Op:
@@ -90,18 +89,16 @@ def accelerated(by: str, hands_out: str = "new") -> Callable[[Op], Op]:
                     return _pull_through(lambda *xs: composition(*xs, *rest, **settings), inputs, g, wanted)
                 return [None if part is None else Tensor(part) for part in first_order(g.data, wanted)]
 
-            def pull_into(
-                g: Tensor, wanted: Sequence[bool], into: Sequence[Tensor | None], debt: Debt | None
-            ) -> tuple[list[Any], list[Any]]:
-                nothing = [None] * len(wanted)
+            def pull_debts(
+                g: Tensor, wanted: Sequence[bool], debt: Debt | None
+            ) -> tuple[list[Tensor | None], list[Debt | None]]:
+                nothing: list[Debt | None] = [None] * len(wanted)
                 if mode.recording:
                     return pull(g, wanted), nothing
-                total = into[0]
-                (dx, *others), left = first_order(g.data, wanted, None if total is None else total.data, debt)
-                first = total if total is not None and wanted[0] else dx if dx is None else Tensor(dx)
-                return [first, *(None if part is None else Tensor(part) for part in others)], [left, *nothing[1:]]
+                parts, left = first_order(g.data, wanted, debt)
+                return [None if part is None else Tensor(part) for part in parts], [left, *nothing[1:]]
 
-            return autograd.record(by, value, inputs, pull_into if hands_out == "sums" else pull, hands_out)
+            return autograd.record(by, value, inputs, pull_debts if hands_out == "debts" else pull, hands_out)
 
         return op  # type: ignore[return-value]
 

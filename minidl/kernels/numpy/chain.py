@@ -11,7 +11,7 @@ is a' = max(± x + t/|s|, 0), and d = |s|·(gradient at s·x + t) comes out of t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from minidl.kernels.common.layout import feature_map
 from minidl.kernels.numpy.constant import constant
 from minidl.kernels.numpy.convolution import Way, channel_sums, forward, product_for
 from minidl.kernels.numpy.debt import Debt, Owing
-from minidl.kernels.numpy.normalization import Moments, affine
+from minidl.kernels.numpy.normalization import Moments, affine, row_sums
 from minidl.kernels.numpy.parallel import parallel, scratch
 from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import total
@@ -30,7 +30,6 @@ Pull = Callable[..., tuple[tuple[Any, ...], Debt | None]]
 
 SMALLEST = 1e-12
 """The smallest |s| that the weights can take over without a loss."""
-
 
 FAR = 4.0
 """The largest |β/γ| for which a' is near enough to ± (x - μ) for a sum."""
@@ -73,7 +72,7 @@ class Rectified(Source):
 
     def deviations(self, d: np.ndarray, a: np.ndarray, sums: np.ndarray, tile: Tile) -> np.ndarray:
         """± Σ d·(x - μ) for each channel of a tile of d, given a' and Σ d: (x - μ) is a' less β/|s|."""
-        found = np.vecdot(d, a) - self.lift * sums
+        found = row_sums(d, a) - self.lift * sums
         if len(self.far):  # where β/|s| is so much larger than the rest that this would drown
             signs = 1 if self.sign is None else self.sign[self.far]
             x = tile.matrix(self.array)[self.far] - self.mean[self.far, None]
@@ -102,10 +101,10 @@ def norm_relu_conv2d(
     dilation: Pair,
     groups: int,
 ) -> tuple[np.ndarray, Pull] | None:
-    """y (N, O, H, W) and its pullback; None for vanishing scales, no single product, more weights than pixels.
+    """y (N, O, H, W) and its pullback; None for vanishing scales, no single product, more weights than numbers.
 
-    pull(g, wanted, into, owed), where g still owes something, adds the gradient of x to `into`, if that is given, and
-    returns what that owes in turn: with M elements in a channel, D = Σ d·(x - μ) and S = Σ d, r² D/M (x - μ) + S/M.
+    pull(g, wanted, owed), where g may still owe something, returns what the gradient of x owes in turn: with M elements
+    in a channel, D = Σ d·(x - μ) and S = Σ d, r² D/M (x - μ) + S/M.
     """
     root, scale, shift = affine(moments, gamma, beta, eps)
     if groups > 1 or weight.size > x.size or not np.abs(scale).min(initial=1) > SMALLEST:
@@ -116,11 +115,9 @@ def norm_relu_conv2d(
     if way is None:
         return None
 
-    def pull(
-        g: np.ndarray, wanted: Sequence[bool], into: np.ndarray | None, owed: Debt | None
-    ) -> tuple[tuple[Any, ...], Debt | None]:
+    def pull(g: np.ndarray, wanted: Sequence[bool], owed: Debt | None) -> tuple[tuple[Any, ...], Debt | None]:
         upstream = Source(planes(g)) if owed is None else Owing(g, owed)
-        dx, dweights, sum_d, deviation = _backward(way, source, upstream, into)
+        dx, dweights, sum_d, deviation = _backward(way, source, upstream, wanted[3])
         deviation = source.signed(deviation)  # Σ d·(x - μ)
         debt = None
         if of_batch:
@@ -131,34 +128,29 @@ def norm_relu_conv2d(
         if bias is not None and wanted[4]:
             dbias = channel_sums(g if owed is None else owed.settle(g, in_place=False))
         dgamma, dbeta = root * deviation / source.fold, sum_d / source.fold
-        return (feature_map(dx, x.shape), dgamma, dbeta, way.gradient(dweights) * fold, dbias), debt
+        dweight = way.gradient(dweights) * fold if wanted[3] else None
+        return (feature_map(dx, x.shape), dgamma, dbeta, dweight, dbias), debt
 
     return feature_map(forward(way, source, bias), (len(x), len(weight), *x.shape[2:])), pull
 
 
 def _backward(
-    way: Way, source: Rectified, g: Source, into: np.ndarray | None
+    way: Way, source: Rectified, g: Source, weighs: bool
 ) -> tuple[np.ndarray, Sequence[Any], np.ndarray, np.ndarray]:
-    """± d as planes, in the memory of `into` if that is given, what makes dW, Σ d and ± Σ d·(x - μ)."""
-    zero = partial(constant, 0, dtype=g.dtype)
+    """± d as planes, what makes dW (if it `weighs`), Σ d and ± Σ d·(x - μ)."""
     _ = way.turned  # made now, not by every thread for itself
-    dx = np.empty_like(source.array, order="C") if into is None else planes(into)
+    dx = np.empty_like(source.array, order="C")
 
     def step(tile: Tile) -> tuple[Any, ...]:
-        a, part = source.matrix(tile), tile.matrix(dx)
-        d = part if into is None else scratch("passed", a.shape, a.dtype)
-        dweight = way.backward(a, g, tile, slice(0, len(a)), d)
-        on = np.greater(a, zero(a.shape), out=scratch("on", a.shape, np.bool_))
+        a, d = source.matrix(tile), tile.matrix(dx)
+        dweight = way.backward(a if weighs else None, g, tile, slice(0, len(a)), d)
+        on = np.greater(a, constant(0, a.shape, a.dtype), out=scratch("on", a.shape, np.bool_))
         np.multiply(d, on, out=d)
-        sums = d @ constant(1, d.shape[1:], d.dtype)
+        sums = row_sums(d)
         deviations = source.deviations(d, a, sums, tile)
         if source.sign is not None:
             np.multiply(d, source.sign[:, None], out=d)
-        if into is not None:
-            np.add(part, d, out=part)
         return dweight, sums, deviations
 
     dweights, sums, deviations = zip(*parallel(step, way.tiles(source.array.shape[1])), strict=True)
-    if into is not None and not np.may_share_memory(dx, into):
-        into[...] = feature_map(dx, into.shape)
     return dx, dweights, total(sums), total(deviations)
