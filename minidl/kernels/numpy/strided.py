@@ -35,15 +35,24 @@ class Windows:
         image = self._empty(tile)
         i, j = self.geometry.kernel_size
         seen = {k * self.geometry.dilation[1] % self.geometry.stride[1] for k in range(j)}
-        for inside, outside in self._places(tile, seen):
+        for inside, outside in self._places(tile, seen, slice(0, self.size[0])):
             np.copyto(image[inside], x.swapaxes(0, 1)[outside])
         columns = scratch("columns", (self.channels, i, j, *self._shape(tile)), self.dtype)
         for k in range(j):
             np.copyto(columns[:, :, k], self._seen(image, tile, k))
         return columns.reshape(-1, tile.positions)
 
-    def spread(self, columns: np.ndarray, tile: Tile, dx: np.ndarray) -> None:
-        """The adjoint, for whole images: columns, added up where they come from, to dx (C, N, H, W)."""
+    def band(self, tile: Tile) -> tuple[slice, Tile]:
+        """Rows of x that no other tile makes up, and all positions that see them."""
+        (down, _), ((top, _), _), (reach, _) = self.geometry.stride, self.geometry.padding, self.geometry.reach
+        (count, width), height = self.positions, self.size[0]
+        start, stop = tile.pixels.start // width, tile.pixels.stop // width
+        begin, end = (min(max(p * down - top, 0), height) for p in (start, stop))
+        rows = slice(begin if start > 0 else 0, end if stop < count else height)
+        return rows, tile._replace(pixels=slice(max(0, start - reach // down) * width, tile.pixels.stop))
+
+    def spread(self, columns: np.ndarray, tile: Tile, rows: slice, dx: np.ndarray) -> None:
+        """The adjoint: columns, added up where they come from, to rows of dx (C, N, H, W)."""
         image = self._empty(tile)
         i, j = self.geometry.kernel_size
         parts = columns.reshape(self.channels, i, j, *self._shape(tile))
@@ -51,9 +60,10 @@ class Windows:
             seen = self._seen(image, tile, k)
             for l in range(i):  # noqa: E741
                 np.add(seen[:, l], parts[:, l, k], out=seen[:, l])
-        for inside, outside in self._places(tile, range(self.geometry.stride[1])):
+        for inside, outside in self._places(tile, range(self.geometry.stride[1]), rows):
             np.copyto(dx[outside], image[inside])
-        dx[:, tile.images, max(0, image.shape[2] - self.geometry.padding[0][0]) :] = 0  # rows that nothing sees
+        end = self._first_row(tile) + image.shape[2]
+        dx[:, tile.images, max(rows.start, end) : rows.stop] = 0  # that nothing sees
 
     def _shape(self, tile: Tile) -> tuple[int, int, int]:
         """Images, rows and columns of a tile's results."""
@@ -70,12 +80,15 @@ class Windows:
         image[...] = 0
         return image
 
-    def _places(self, tile: Tile, rests: Iterable[int]) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
-        """For each rest: where its pixels are in what a tile sees, and where in images (C, N, H, W)."""
-        (down, across), ((top, _), (left, _)) = self.geometry.stride, self.geometry.padding
-        start = tile.pixels.start // self.positions[1] * down - top
-        count = (self._shape(tile)[1] - 1) * down + self.geometry.reach[0] + 1
-        first, last = max(0, start), max(0, min(self.size[0], start + count))
+    def _first_row(self, tile: Tile) -> int:
+        """The first row of x that a tile sees: it may be in the padding."""
+        return tile.pixels.start // self.positions[1] * self.geometry.stride[0] - self.geometry.padding[0][0]
+
+    def _places(self, tile: Tile, rests: Iterable[int], rows: slice) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+        """For each rest: where its pixels in some rows are in what a tile sees, and where in images (C, N, H, W)."""
+        (down, across), (left, _) = self.geometry.stride, self.geometry.padding[1]
+        start, count = self._first_row(tile), (self._shape(tile)[1] - 1) * down + self.geometry.reach[0] + 1
+        first, last = max(rows.start, start), min(rows.stop, start + count)
         found = []
         for rest in rests:
             behind = -((rest - left) // across)  # the first column of this rest that is in the image
@@ -101,7 +114,8 @@ def conv2d_with_strides(
     windows, o = Windows(x.shape, geometry, x.dtype), len(weight)
     matrices = weight.reshape(groups, o // groups, -1)
     y = np.empty((o, len(x), windows.positions[0] * windows.positions[1]), x.dtype)
-    numbers, work = x.shape[1] * weight[0, 0].size, weight.size
+    numbers = x.shape[1] * weight[0, 0].size
+    tiles = cut(len(x), windows.positions, numbers, weight.size)
 
     def forward(tile: Tile) -> None:
         out = tile.matrix(y)
@@ -109,32 +123,30 @@ def conv2d_with_strides(
         if bias is not None:
             np.add(out, bias[:, None], out=out)
 
-    parallel(forward, cut(len(x), windows.positions, numbers, work))
+    parallel(forward, tiles)
 
     def pull(g: np.ndarray, wanted: Sequence[bool]) -> Gradients:
         upstream = planes(g)
-        dx = np.empty((x.shape[1], len(x), *x.shape[2:]), x.dtype) if wanted[0] else None
-        turned = np.ascontiguousarray(matrices.swapaxes(1, 2)) if wanted[0] else matrices
+        dx, dweight = np.empty((x.shape[1], len(x), *x.shape[2:]), x.dtype), None
+        turned = np.ascontiguousarray(matrices.swapaxes(1, 2))
 
-        def backward(tile: Tile) -> list[np.ndarray]:
-            given, parts = tile.matrix(upstream), []
-            if wanted[1]:
-                columns = windows.columns(x, tile).reshape(groups, -1, tile.positions)
-                parts = [outer(*pair) for pair in zip(given.reshape(groups, -1, tile.positions), columns, strict=True)]
-            if dx is not None:
-                spread = scratch("columns", (numbers, tile.positions), g.dtype)
-                _each(turned, given, spread)
-                windows.spread(spread, tile, dx)
-            return parts
+        def for_x(tile: Tile) -> None:
+            rows, seeing = windows.band(tile)
+            columns = scratch("columns", (numbers, seeing.positions), g.dtype)
+            _each(turned, seeing.matrix(upstream), columns)
+            windows.spread(columns, seeing, rows, dx)
 
-        size = windows.positions if dx is None else (1, windows.positions[0] * windows.positions[1])  # whole images
-        parts = parallel(backward, cut(len(x), size, numbers, work))
-        dweight = [total(group) for group in zip(*parts, strict=True)] if wanted[1] else None
-        return (
-            None if dx is None else dx.swapaxes(0, 1),
-            None if dweight is None else np.stack(dweight).reshape(weight.shape),
-            None,
-        )
+        def for_weight(tile: Tile) -> list[np.ndarray]:
+            given = tile.matrix(upstream).reshape(groups, -1, tile.positions)
+            columns = windows.columns(x, tile).reshape(groups, -1, tile.positions)
+            return [outer(*pair) for pair in zip(given, columns, strict=True)]
+
+        if wanted[0]:
+            parallel(for_x, tiles)
+        if wanted[1]:
+            parts = parallel(for_weight, tiles)
+            dweight = np.stack([total(group) for group in zip(*parts, strict=True)]).reshape(weight.shape)
+        return dx.swapaxes(0, 1) if wanted[0] else None, dweight, None
 
     return feature_map(y.reshape(o, -1), (len(x), o, *windows.positions)), pull
 
