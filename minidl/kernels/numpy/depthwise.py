@@ -60,12 +60,12 @@ def depthwise(
     source = x.transpose(1, 0, 2, 3).reshape(C, N, *plan.plane)
     kernels = weight.reshape(C, len(plan.overlaps), plan.elements)
     y, places = np.empty((C, N, *plan.result), x.dtype), _places(source.shape)
-    bands = [band.of(kernels) for band in plan.bands]
+    bands = parallel(lambda band: band.of(kernels), plan.bands)
     parallel(lambda at: _correlate(source[at], bands, at[0], plan, y[at]), places)
 
     def pull(g: np.ndarray, wanted: Sequence[bool]) -> tuple[np.ndarray | None, np.ndarray | None]:
         upstream = g.transpose(1, 0, 2, 3).reshape(C, N, *plan.result)
-        turned = [band.of(kernels) for band in plan.turned] if wanted[0] else []
+        turned = parallel(lambda band: band.of(kernels), plan.turned) if wanted[0] else []
         dx = np.empty(source.shape, g.dtype) if wanted[0] else None
         dweight = np.zeros(kernels.shape, g.dtype) if wanted[1] else None
 
@@ -98,8 +98,7 @@ class Band(NamedTuple):
     def of(self, kernels: np.ndarray) -> Block:
         """The matrices for kernels (C, I, J), one for each row i of all channels: (C, rows, columns)."""
         shape = (len(kernels), self.rows.stop - self.rows.start, self.columns.stop - self.columns.start)
-        matrices = parallel(lambda row: (row @ self.places).reshape(shape), kernels.swapaxes(0, 1))
-        return self.rows, self.columns, matrices
+        return self.rows, self.columns, [(row @ self.places).reshape(shape) for row in kernels.swapaxes(0, 1)]
 
 
 class Plan(NamedTuple):
