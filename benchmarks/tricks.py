@@ -41,22 +41,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"{trick.name}: {gains[-1]}", flush=True)
     text = table(gains)
     print(f"\n{text}\n")
-    for gain in gains:
-        if not gain.reason and not gain.pays:
-            print(f"Does not pay: {gain.trick.name}, {gain}")
     if args.write:
         write(PAGE, replaced(PAGE.read_text(encoding="utf-8"), text))
 
 
 def table(gains: Sequence[Gain]) -> str:
     """In Markdown; below it what gains nothing here, and where that is."""
-    lines = [HEAD, tuple("---" for _ in HEAD), *(row(gain) for gain in gains if not gain.reason and gain.pays)]
-    idle = [f"{link(gain.trick)} has no row: {gain.reason}." for gain in gains if gain.reason]
-    idle += [
-        f"{link(gain.trick)} has no row: it gains nothing here, {gain}."
-        for gain in gains
-        if not gain.reason and not gain.pays
-    ]
+    lines = [HEAD, tuple("---" for _ in HEAD), *(row(gain) for gain in gains if not gain.idle)]
+    idle = [f"{link(gain.trick)} has no row: {gain.idle}." for gain in gains if gain.idle]
     return "\n\n".join(["\n".join(f"| {' | '.join(line)} |" for line in lines), *idle, circumstances()])
 
 

@@ -13,7 +13,7 @@ from benchmarks.cpu.tile_tricks import normal
 from benchmarks.cpu.trick import Sides, trick
 from minidl.kernels import numpy as kernels
 from minidl.kernels.common.convolution import Convolution
-from minidl.kernels.common.layout import tiles
+from minidl.kernels.common.slices import tiles
 from minidl.kernels.numpy import columns, convolution
 from minidl.kernels.numpy.parallel import parallel
 from minidl.nn import functional as F

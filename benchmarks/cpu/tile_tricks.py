@@ -9,12 +9,11 @@ import numpy as np
 
 from benchmarks.cpu.trick import Sides, trick
 from minidl.kernels.common.convolution import Convolution, Geometry
-from minidl.kernels.common.layout import rows
+from minidl.kernels.common.slices import slices
 from minidl.kernels.numpy import columns
 from minidl.kernels.numpy.constant import constant
 from minidl.kernels.numpy.multiply import multiply, outer
-from minidl.kernels.numpy.normalization import channel_moments
-from minidl.kernels.numpy.parallel import get_num_threads, parallel, scratch, shares
+from minidl.kernels.numpy.parallel import get_num_threads, parallel, scratch
 from minidl.kernels.numpy.plane import Source, Tile, cut
 from minidl.kernels.numpy.product import Shifted, total
 from minidl.kernels.numpy.strided import conv2d_with_strides
@@ -42,10 +41,7 @@ def normal(*shape: int) -> np.ndarray:
 )
 def pieces(n: int) -> Sides:
     """A thin matrix times wide ones."""
-    x, weight = normal(get_num_threads(), 144, 2048), normal(16, 144)
-    return _each_thread(
-        n, (16, 2048), lambda i, y: multiply(weight, x[i], y), lambda i, y: np.matmul(weight, x[i], out=y)
-    )
+    return _product(n, 16, 144, 2048)
 
 
 @trick(
@@ -58,10 +54,7 @@ def pieces(n: int) -> Sides:
 )
 def blocks(n: int) -> Sides:
     """A wider matrix times wide ones."""
-    x, weight = normal(get_num_threads(), 288, 1024), normal(96, 288)
-    return _each_thread(
-        n, (96, 1024), lambda i, y: multiply(weight, x[i], y), lambda i, y: np.matmul(weight, x[i], out=y)
-    )
+    return _product(n, 96, 288, 1024)
 
 
 @trick(
@@ -94,8 +87,7 @@ def long_sums(n: int) -> Sides:
 def one_copy(n: int) -> Sides:
     """Columns of a feature map, tile by tile."""
     source, way = Source(normal(16, n, PIXELS)), Shifted(normal(16, 16, 3, 3), SIZE, SAME)
-
-    tiles = [Tile(slice(i, min(i + 4, n)), slice(0, PIXELS)) for i in range(0, n, 4)]
+    tiles = [Tile(images, slice(0, PIXELS)) for images in slices(n, 4)]
 
     def nine_copies(tile: Tile) -> np.ndarray:
         images = tile.of(source.array).reshape(16, -1, *SIZE)
@@ -204,36 +196,6 @@ def sums(n: int) -> Sides:
 
 
 @trick(
-    "Sums that let go of Python's lock",
-    "numpy/normalization.py",
-    "`x @ ones` and `np.vecdot(x, y)`",
-    "mean and variance of 48 channels of [64, 32²]",
-    64,
-    why="NumPy keeps Python's lock, and all other threads waiting, in a product that has 500 results or fewer, however "
-    "long it takes. Added up in pieces of 512 numbers there are more results, and a long sum has a smaller error.",
-)
-def sums_of_pieces(n: int) -> Sides:
-    """The statistics of channels."""
-    x = normal(48, n, *SIZE).swapaxes(0, 1)
-    matrix, ones = rows(x), constant(1, (n * PIXELS,), np.float32)
-    moments = np.empty((2, 48), np.float32)
-
-    def measure(part: slice) -> None:
-        moments[0, part] = matrix[part] @ ones / ones.size
-        deviation = scratch("deviation", matrix[part].shape, np.float32)
-        np.subtract(matrix[part], moments[0, part, None], out=deviation)
-        rest = deviation @ ones / ones.size
-        moments[0, part] += rest
-        moments[1, part] = np.vecdot(deviation, deviation) / ones.size - rest * rest
-
-    def off() -> np.ndarray:
-        parallel(measure, shares(*matrix.shape))
-        return moments
-
-    return Sides(lambda: channel_moments(x), off)
-
-
-@trick(
     "Pixels sorted before columns are made",
     "numpy/strided.py",
     "columns of every other pixel",
@@ -256,6 +218,14 @@ def sorted_pixels(n: int) -> Sides:
     return Sides(
         lambda: all_of(conv2d_with_strides, halving, 1),
         lambda: all_of(definition, halving.stride, halving.padding, halving.dilation, 1),
+    )
+
+
+def _product(times: int, o: int, k: int, p: int) -> Sides:
+    """A matrix (O, K) times others (K, P)."""
+    x, weight = normal(get_num_threads(), k, p), normal(o, k)
+    return _each_thread(
+        times, (o, p), lambda i, y: multiply(weight, x[i], y), lambda i, y: np.matmul(weight, x[i], out=y)
     )
 
 

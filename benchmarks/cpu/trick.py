@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.cpu.record import Quartiles, quartiles
+from benchmarks.cpu.turn import turn
 
 TURN = 0.05
-"""Seconds that a turn takes, or one call if that takes longer."""
+"""Seconds that a turn takes, or two calls if these take longer."""
 REST = 0.05
 """Seconds between turns, for OpenBLAS's threads to fall asleep."""
 ROUNDS = 7, 15
@@ -94,6 +95,11 @@ class Gain:
         return self.ratio.median >= WORTH[0] or off / on >= WORTH[1]
 
     @property
+    def idle(self) -> str:
+        """Why it has no row."""
+        return self.reason if self.reason or self.pays else f"it gains nothing here, {self}"
+
+    @property
     def times(self) -> str:
         """Milliseconds without and with it, and the memory that was in use."""
         text = f"{milliseconds(self.off)} → {milliseconds(self.on)} ms"
@@ -118,7 +124,7 @@ def measure(trick: Trick) -> Gain:
         while len(gain.on) < ROUNDS[0] or (len(gain.on) < ROUNDS[1] and time.monotonic() - start < SECONDS):
             for side, times in ((sides.off, gain.off), (sides.on, gain.on)):
                 time.sleep(REST)
-                times.append(turn(side))
+                times.append(turn(side, TURN))
         if trick.with_memory:
             gain.memory = peak(sides.on), peak(sides.off)
     finally:
@@ -136,16 +142,6 @@ def check(trick: Trick, sides: Sides) -> None:
 def flat(result: Any) -> np.ndarray:
     """All numbers of an array, or of some."""
     return np.concatenate([np.ravel(part) for part in (result if isinstance(result, (list, tuple)) else [result])])
-
-
-def turn(side: Side) -> float:
-    """The median of the calls in a turn; of several the first, which finds the caches cold, does not count."""
-    times: list[float] = []
-    while not times or sum(times) < TURN:
-        start = time.perf_counter()
-        side()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:] or times)
 
 
 def peak(side: Side) -> int:

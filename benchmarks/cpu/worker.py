@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import platform
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.cpu.networks import Network, named
 from benchmarks.cpu.shapes import LAYERS, Layer
+from benchmarks.cpu.turn import turn
 
 # NumPy is imported after minidl, which has a say in OpenBLAS's kernels.
 
@@ -114,16 +114,8 @@ class Worker:
         return [] if first is None else [float(number) for number in first.detach().numpy().flat[:SHOWN]]
 
     def turn(self, seconds: float) -> float:
-        """The median over the steps that are taken in so many seconds, or over one.
-
-        The first of a turn, which finds the caches as others have left them, does not count.
-        """
-        times: list[float] = []
-        while len(times) < 2 or sum(times) < seconds:
-            start = time.perf_counter()
-            self.step()
-            times.append(time.perf_counter() - start)
-        return statistics.median(times[1:])
+        """How long a step takes."""
+        return turn(self.step, seconds)
 
     def peak(self) -> int:
         """The most bytes that this process has held so far."""

@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.backend import Array
-from minidl.kernels.common.layout import feature_map, rows, tiles
+from minidl.kernels.common.layout import feature_map, rows
+from minidl.kernels.common.slices import tiles
 
 Pair = tuple[int, int]
 Gradients = tuple[Array | None, Array | None, Array | None]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from minidl.backend import Array
 
 
@@ -16,9 +14,3 @@ def feature_map(matrix: Array, shape: tuple[int, ...]) -> Array:
     """A matrix (C, N·...) as x of shape (N, C, ...), the inverse of `rows`: always a view."""
     n, c, *image = shape
     return matrix.reshape(c, n, *image).swapaxes(0, 1)
-
-
-def tiles(count: int, size_of_one: int, budget: int) -> Iterator[slice]:
-    """0..count in consecutive slices, each as long as the budget allows and at least 1."""
-    step = max(1, budget // max(size_of_one, 1))
-    return (slice(start, min(start + step, count)) for start in range(0, count, step))

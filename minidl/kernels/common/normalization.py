@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from minidl.backend import Array
-from minidl.kernels.common.layout import feature_map, rows, tiles
+from minidl.kernels.common.layout import feature_map, rows
+from minidl.kernels.common.slices import tiles
 
 
 class Normalization:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.common.layout import tiles
+from minidl.kernels.common.slices import evenly, tiles
 from minidl.kernels.numpy.columns import Overlap, Padding, Pair, output_size, overlaps
 from minidl.kernels.numpy.parallel import parallel, scratch
 
@@ -136,10 +136,8 @@ def _seen(axis: Axis, dtype: np.dtype) -> np.ndarray:
 
 def _cut(seen: np.ndarray, block: int) -> list[Band]:
     """Columns in even blocks, each with the rows in which it is not zero."""
-    columns = seen.shape[2]
-    width = -(-columns // -(-columns // block))
     found = []
-    for part in (slice(q, min(q + width, columns)) for q in range(0, columns, width)):
+    for part in evenly(seen.shape[2], block):
         used = np.flatnonzero(seen[..., part].any(axis=(0, 2)))
         rows = slice(used[0], used[-1] + 1) if len(used) else slice(0, 1)
         found.append(Band(rows, part, seen[:, rows, part].reshape(len(seen), -1)))

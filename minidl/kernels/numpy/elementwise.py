@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.common.layout import tiles
+from minidl.kernels.common.slices import tiles
 from minidl.kernels.numpy.constant import constant
 from minidl.kernels.numpy.parallel import parallel, scratch, shares
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minidl.kernels.common.layout import tiles
+from minidl.kernels.common.slices import slices, tiles
 from minidl.kernels.numpy.parallel import HELD, parallel
 
 Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
@@ -61,4 +61,4 @@ def linear(
 def _parts(outputs: int, inputs: int, n: int) -> list[slice]:
     """Some outputs of each of n rows at a time."""
     step = max(1, PART // max(1, max(n, SLOW) * inputs), HELD // max(1, n) + 1)
-    return [slice(start, min(start + step, outputs)) for start in range(0, outputs, step)]
+    return slices(outputs, step)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minidl.kernels.common.slices import evenly
 from minidl.kernels.numpy.parallel import HELD, scratch
 
 SMALL = 1_000_000
@@ -43,7 +44,7 @@ def multiply(weight: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
     """out (..., O, P) = weight (..., O, K) · columns (..., K, P)."""
     o, depth = weight.shape[-2:]
     if 0 < o * depth <= LARGE and columns.shape[-1] >= PIECES[-1] and not _is_far(columns):
-        first, *rest = _evenly(depth, SMALL // (ROWS * PIECES[-1]))
+        first, *rest = evenly(depth, SMALL // (ROWS * PIECES[-1]))
         rows = _divisor(o, SMALL // (first.stop * PIECES[-1]))
         if rows >= min(o, ROWS):
             _multiply(weight[..., first], columns[..., first, :], rows, out)
@@ -97,9 +98,3 @@ def _is_far(matrix: np.ndarray) -> bool:
 def _divisor(number: int, most: int) -> int:
     """The largest divisor that is not larger than this."""
     return next(number // count for count in range(-(-number // most), number + 1) if number % count == 0)
-
-
-def _evenly(length: int, most: int) -> list[slice]:
-    """As few slices as possible that are not longer than this, all of about one length."""
-    step = -(-length // -(-length // most))
-    return [slice(start, min(start + step, length)) for start in range(0, length, step)]

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from minidl.kernels.common.slices import slices
 from minidl.mode import mode
 
 LONGEST = 1 << 19
@@ -208,7 +209,7 @@ def shares(count: int, size_of_one: int) -> list[slice]:
     """0..count in slices for threads to take: not too large for a cache, not too short to be worth a turn."""
     turns = max(1, min(TURNS, count * size_of_one // SHORTEST))
     step = max(1, min(-(-count // turns), LONGEST // max(1, size_of_one)))
-    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+    return slices(count, step)
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minidl.kernels.common.layout import rows
+from minidl.kernels.common.slices import evenly, slices
 from minidl.kernels.numpy.parallel import scratch
 
 POSITIONS = 256
@@ -71,17 +72,16 @@ def cut(n: int, size: tuple[int, int], numbers: int, work: int) -> list[Tile]:
     positions = max(POSITIONS, LEAST // work, min(TILE // numbers, WORK // work, -(-total // TILES)))
     if positions >= plane:
         count = max(1, positions // max(plane, 1))
-        return [Tile(slice(i, min(i + count, n)), slice(0, plane)) for i in range(0, n, count)]
-    lines = -(-height // -(-height // max(1, positions // width)))  # as even as can be
-    pieces = [slice(r * width, min(r + lines, height) * width) for r in range(0, height, lines)]
-    return [Tile(slice(i, i + 1), piece) for i in range(n) for piece in pieces]
+        return [Tile(images, slice(0, plane)) for images in slices(n, count)]
+    bands = evenly(height, max(1, positions // width))
+    return [Tile(slice(i, i + 1), slice(band.start * width, band.stop * width)) for i in range(n) for band in bands]
 
 
 def share(tiles: list[Tile], channels: int, work: int) -> list[tuple[Tile, slice]]:
     """Tiles and the channels to compute for them: all, or some of them where there is but one tile with much work."""
     turns = min(TILES, tiles[0].positions * work // WORK) if len(tiles) == 1 else 1
     step = -(-channels // max(1, turns))
-    return [(tile, slice(i, min(i + step, channels))) for tile in tiles for i in range(0, channels, step)]
+    return [(tile, part) for tile in tiles for part in slices(channels, step)]
 
 
 class Source:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.common.layout import tiles
+from minidl.kernels.common.slices import tiles
 from minidl.kernels.numpy.columns import Overlap, Padding, Pair, overlaps
 from minidl.kernels.numpy.parallel import parallel, scratch
 

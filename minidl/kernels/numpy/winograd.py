@@ -26,7 +26,7 @@ from functools import cached_property
 import numpy as np
 
 from minidl.kernels.common.convolution import Geometry
-from minidl.kernels.common.layout import tiles
+from minidl.kernels.common.slices import tiles
 from minidl.kernels.numpy.multiply import multiply, outer
 from minidl.kernels.numpy.parallel import parallel, scratch
 from minidl.kernels.numpy.plane import Shifts, Source, Tile, cut
