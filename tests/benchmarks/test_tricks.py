@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import tricks
 from benchmarks.cpu import process_tricks
-from benchmarks.cpu.trick import TRICKS, WORTH, Gain, Sides, Trick, check, measure, peak, turn
+from benchmarks.cpu.trick import TRICKS, WORTH, Gain, Sides, Trick, check, measure, peak
 
 PAGE = tricks.PAGE.read_text(encoding="utf-8")
 TABLE = PAGE.partition(tricks.BEGIN)[2].partition(tricks.END)[0]
@@ -67,13 +67,6 @@ def test_sides_are_closed_also_after_an_error():
 def test_where_a_trick_says_why_it_is_none_nothing_is_measured():
     gain = measure(made_up(lambda n: f"no {n} here"))
     assert (str(gain), gain.on, gain.off) == ("no 3 here", [], [])
-
-
-def test_a_turn_is_the_median_without_the_first_call(monkeypatch):
-    clock = iter([0.0, 1.0, 1.0, 1.01, 1.01, 1.03, 1.03, 1.06])
-    monkeypatch.setattr("benchmarks.cpu.trick.time.perf_counter", lambda: next(clock))
-    monkeypatch.setattr("benchmarks.cpu.trick.TURN", 1.05)
-    assert turn(lambda: None) == pytest.approx(0.02)
 
 
 def test_the_peak_counts_what_was_freed_again():

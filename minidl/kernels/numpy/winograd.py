@@ -38,7 +38,7 @@ CHANNELS = 16
 POSITIONS, WORK = 512, 1 << 23
 """How many pixels, and multiplications, there must be, or adding up the kernel's rows costs too much."""
 
-PART = 1 << 18
+PART = 1 << 16
 """How many weights to add up at a time."""
 
 
@@ -94,15 +94,16 @@ class Winograd:
     def gradient(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         """dW (O, C, 3, J) from what `backward` returned for all tiles."""
         o, c, _, j = self.shape
-        top, bottom, plus, minus = total(parts).reshape(4, o, j, c)
-        rows = np.empty((o, c, 3, j), top.dtype).transpose(2, 0, 3, 1)
+        found = [part.reshape(4, o, j, c) for part in parts]
+        rows = np.empty((o, c, 3, j), parts[0].dtype).transpose(2, 0, 3, 1)
 
         def add_up(part: slice) -> None:
+            top, bottom, plus, minus = total([weights[:, part] for weights in found])
             w0, w1, w2 = rows[:, part]
-            half = (plus[part] + minus[part]) / 2
-            np.add(half, top[part], out=w0)
-            np.divide(plus[part] - minus[part], 2, out=w1)
-            np.subtract(half, bottom[part], out=w2)
+            half = (plus + minus) / 2
+            np.add(half, top, out=w0)
+            np.divide(plus - minus, 2, out=w1)
+            np.subtract(half, bottom, out=w2)
 
         parallel(add_up, tiles(o, 3 * j * c, PART))
         return rows.transpose(1, 3, 0, 2)
