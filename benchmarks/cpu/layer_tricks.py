@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
@@ -9,6 +10,7 @@ from unittest import mock
 import numpy as np
 
 import minidl
+from benchmarks.cpu.networks import named
 from benchmarks.cpu.tile_tricks import normal
 from benchmarks.cpu.trick import Sides, trick
 from minidl.kernels import numpy as kernels
@@ -154,6 +156,36 @@ def loss(n: int) -> Sides:
 
     def off() -> np.ndarray:
         with minidl.definitions():
+            return on()
+
+    return Sides(on, off)
+
+
+@trick(
+    "A norm in the weights",
+    "../nn/chain.py",
+    "a pass of its own",
+    "inference of EfficientNet-B0, [1, 128²]",
+    1,
+    why="In evaluation a norm multiplies and shifts each channel by numbers that are known before. The convolution "
+    "before it does both, with other weights and another bias, if nobody asks for gradients.",
+)
+def norm_in_weights(n: int) -> Sides:
+    """A network for use."""
+    network = named("EfficientNet-B0")
+    minidl.manual_seed(0)
+    model = network.ours().eval()
+    x = minidl.tensor(normal(n, 3, network.image, network.image))
+    chain = importlib.import_module("minidl.nn.chain")  # nn has a function of this name
+    apart = mock.patch.object(chain, "_convolution", lambda conv, left, x: (conv.settings(), left))
+
+    def on() -> np.ndarray:
+        with minidl.no_grad():
+            y: np.ndarray = model(x).numpy()
+            return y
+
+    def off() -> np.ndarray:
+        with apart:
             return on()
 
     return Sides(on, off)

@@ -109,6 +109,12 @@ def test_inside_itself_it_runs_serially(threads):
     assert parallel(outer, range(20)) == [n * (n + 1) // 2 for n in range(20)]
 
 
+def test_what_a_single_item_calls_runs_serially(monkeypatch):
+    monkeypatch.setattr(module._Pool, "offer", lambda *_: pytest.fail("asked for helpers"))
+    monkeypatch.setattr(module, "_threads", 3)
+    assert parallel(lambda item: parallel(abs, [-1, -2]), [0]) == [[1, 2]]
+
+
 def test_several_threads_may_use_it_at_once():
     results = {}
 

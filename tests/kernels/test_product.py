@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from minidl.kernels.numpy import plane
+from minidl.kernels.numpy import channel_moments, norm_relu_conv2d, plane, winograd
 from minidl.kernels.numpy.convolution import conv2d, product_for
 from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import Pointwise, Shifted
@@ -106,6 +106,8 @@ def test_winograds_products_make_the_same(case, outputs, layout, pixels, seed):
         ((8, 64, 16, 15), 32, (3, 5), ((1, 1), ((1, 1), (4, 4)), (1, 2), 1), Winograd),
         ((8, 12, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
         ((2, 64, 8, 8), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
+        ((8, 16, 16, 16), 16, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
+        ((4, 96, 8, 8), 96, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
         ((8, 64, 16, 16), 64, (5, 3), ((1, 1), ((2, 2), (1, 1)), (1, 1), 1), Shifted),
         ((8, 64, 15, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
         ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((2, 2), (2, 2)), (2, 2), 1), Shifted),
@@ -141,6 +143,26 @@ def test_each_case_has_its_way_and_each_way_computes_the_same(shape, outputs, ke
         np.testing.assert_array_equal(alone[k], wanted[1 + k])
     assert is_channel_major(found[0])
     assert is_channel_major(found[1])
+
+
+@pytest.mark.parametrize("layout", ["pixels apart", "one channel for all"])
+@pytest.mark.parametrize(("outputs", "k"), [(16, 3), (20, 1), (8, 5)])
+def test_pixels_may_lie_anywhere(monkeypatch, layout, outputs, k):
+    monkeypatch.setattr(winograd, "WORK", 1)
+    monkeypatch.setattr(winograd, "POSITIONS", 1)
+    x = whole_numbers((1, 16, 16, 28), np.float64, 0)[..., ::2]
+    x = x if layout == "pixels apart" else np.broadcast_to(x[:, :1], x.shape)
+    weight = whole_numbers((outputs, 16, k, k), np.float64, 1)
+    case = Case(x.shape, (k, k), (1, 1), ((k // 2, k // 2), (k // 2, k // 2)), (1, 1))
+    y, pull = conv2d(x, weight, None, (1, 1), case.padding, (1, 1), 1)
+    g = whole_numbers(y.shape, np.float64, 2)
+    for ours, theirs in zip((y, *pull(g, (True, True, False))), (*definition(x, weight, g, case), None), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    settings = (None, None, weight, None, 1.0, channel_moments(x), True, (1, 1), case.padding, (1, 1), 1)
+    (y, pull), (value, exact) = norm_relu_conv2d(x, *settings), norm_relu_conv2d(x.copy(), *settings)
+    np.testing.assert_allclose(y, value, rtol=0, atol=1e-9)
+    wanted = (True, False, False, True, False)
+    np.testing.assert_allclose(pull(g, wanted, None)[0][0], exact(g, wanted, None)[0][0], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,17 @@ STRIDE_BEYOND_KERNEL = Case((3, 2, 9, 7), (2, 2), (4, 3), ((1, 0), (0, 2)), (1, 
 STEM = Case((2, 3, 16, 15), (7, 7), (2, 2), ((3, 3), (3, 3)), (1, 1))
 DILATED = Case((2, 2, 11, 12), (3, 3), (2, 3), ((2, 2), (2, 2)), (2, 2))
 ONE_COLUMN = Case((2, 2, 5, 1), (3, 3), (2, 3), ((1, 1), (2, 2)), (1, 1))
+BELOW = Case((2, 2, 3, 3), (1, 1), (2, 2), ((0, 8), (0, 0)), (1, 1))
+ROWS_APART = Case((2, 2, 8, 3), (1, 1), (5, 1), ((2, 0), (0, 0)), (1, 1))
 NOTHING_SEEN = Case((2, 2, 1, 1), (1, 1), (5, 5), ((3, 3), (3, 3)), (1, 1))
+
+
+def unwritten(shape, dtype=float):
+    """An empty array in which it shows what nobody has written."""
+    array = np.zeros(shape, dtype)
+    if array.dtype.kind == "f":
+        array += np.nan
+    return array
 
 
 def by_group(case, outputs, groups, seed, layout="contiguous"):
@@ -45,6 +55,9 @@ def by_group(case, outputs, groups, seed, layout="contiguous"):
 @example(DILATED, 2, 3, "backwards", 7, 0)
 @example(ONE_COLUMN, 2, 1, "channel-major", 1, 0)
 @example(NOTHING_SEEN, 2, 1, "channel-major", 1000, 0)
+@example(STEM, 3, 1, "channel-major", 1, 0)  # tiles of one row each, and rows that several of them see
+@example(BELOW, 2, 1, "channel-major", 4, 0)
+@example(ROWS_APART, 2, 1, "channel-major", 1, 0)
 def test_it_is_the_definition(case, outputs, groups, layout, pixels, seed):
     assume(case.shape[0] > 0)
     (x, weight, g), wanted = by_group(case, outputs, groups, seed, layout)
@@ -53,6 +66,7 @@ def test_it_is_the_definition(case, outputs, groups, layout, pixels, seed):
     geometry = Geometry(case.kernel_size, case.stride, case.padding, case.dilation)
     with pytest.MonkeyPatch.context() as patch:
         tiles_of(patch, pixels)
+        patch.setattr(np, "empty", unwritten)
         y, pull = conv2d_with_strides(x, weight, bias, geometry, groups)
         dx, dweight, dbias = pull(g, (True, True, True))
         assert [part is None for part in pull(g, (False, False, False))] == [True] * 3

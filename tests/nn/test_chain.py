@@ -142,6 +142,73 @@ def test_running_statistics_that_learn_get_their_gradients(backend):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
+def convolved(backend="numpy", bias=True, groups=1, **settings):
+    """A convolution and a norm with statistics of its own, in evaluation."""
+    minidl.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1, groups=groups, bias=bias), nn.BatchNorm2d(6, **settings))
+    for given in (*model[1].parameters(), model[1].running_mean, model[1].running_var):
+        if given is not None:
+            given.data += np.random.default_rng(1).uniform(0.5, 2, 6).astype(np.float32)
+    return model.to(np.float64).to(backend).eval()
+
+
+def ops_of(function):
+    """The names of the ops that it calls."""
+    with minidl.profile() as profile:
+        function()
+    return [event.name for event in profile.events]
+
+
+@pytest.mark.parametrize("settings", [{}, {"bias": False}, {"affine": False, "eps": 0.1}, {"groups": 3}], ids=str)
+@pytest.mark.parametrize("before", [[], [nn.BatchNorm2d(3).to(np.float64).eval(), nn.ReLU()]], ids=["alone", "chained"])
+def test_where_nothing_is_recorded_a_norm_goes_into_the_weights_before_it(backend, settings, before):
+    x, model = images(backend), convolved(backend, **settings)
+    steps = [*(step.to(backend) for step in before), *model]
+    state = {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
+    with minidl.no_grad():
+        expected = one_by_one(x, *steps)
+        found = []
+        ops = ops_of(lambda: found.append(nn.chain(x, *steps)))
+    np.testing.assert_allclose(found[0].numpy(), expected.numpy(), rtol=0, atol=1e-12 * np.abs(expected.numpy()).max())
+    assert "batch_norm" not in ops
+    for name, tensor in model.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), state[name])
+
+
+@pytest.mark.parametrize("before", [[], [nn.BatchNorm2d(3).to(np.float64).eval(), nn.ReLU()]], ids=["alone", "chained"])
+@pytest.mark.parametrize(
+    "change",
+    ["recorded", "defined", "training", "batch statistics", "ReLU", "hooked", "derived", "many weights", "precision"],
+)
+def test_a_norm_stays_by_itself_where_the_weights_cannot_take_it(change, before):
+    model = convolved(track_running_stats=change != "batch statistics").train(change == "training")
+    if change == "ReLU":
+        model.append(nn.ReLU())
+    if change == "hooked":
+        model[1].register_forward_hook(lambda *args: None)
+    if change == "derived":
+        model[1] = MyNorm(6).to(np.float64).eval()
+    if change == "precision":
+        model[1].to(np.float32)
+    x = images("numpy")
+    x = x[:1, :, :2, :2] if change == "many weights" else x
+    recording, definitions = change == "recorded", change == "defined"
+    with minidl.mode.set_mode("recording", recording), minidl.mode.set_mode("definitions", definitions):
+        ops = ops_of(lambda: nn.chain(x, *before, *model))
+        found, expected = nn.chain(x, *before, *model), one_by_one(x, *before, *model)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-6, atol=1e-6)
+    if definitions:
+        assert ops.count("sqrt") == len(before[:1]) + 1
+    else:
+        assert ("norm_relu" if change == "ReLU" else "batch_norm") in ops
+
+
+def test_a_norm_of_other_channels_than_the_convolutions_is_refused():
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.BatchNorm2d(1)).eval()
+    with minidl.no_grad(), pytest.raises(ValueError, match="batch_norm: x has 6 channels but weight has shape"):
+        model(minidl.ones(2, 3, 8, 8))
+
+
 @pytest.mark.parametrize("shape", [(4, 5, 6, 5), (4, 3, 6)])
 def test_what_does_not_fit_is_refused_as_by_the_module(shape):
     messages = []

@@ -48,7 +48,7 @@ class Windows:
         (count, width), height = self.positions, self.size[0]
         start, stop = tile.pixels.start // width, tile.pixels.stop // width
         begin, end = (min(max(p * down - top, 0), height) for p in (start, stop))
-        rows = slice(begin if start > 0 else 0, end if stop < count else height)
+        rows = slice(begin, end if stop < count else height)
         return rows, tile._replace(pixels=slice(max(0, start - reach // down) * width, tile.pixels.stop))
 
     def spread(self, columns: np.ndarray, tile: Tile, rows: slice, dx: np.ndarray) -> None:

@@ -10,7 +10,8 @@ the kernel w₀, w₁, w₂, and * for what they do along a row of the image,
 (Lavin & Gray, arXiv:1509.09308, equation 5: F(2, 3)), or y = Aᵀ[G w * Bᵀ d] for the matrices of these sums. What * sees
 are columns; they are made of the sums, so that there are 12 numbers for every two pixels and not 18. The rows of an
 image are sorted first, all odd ones before all even ones, which makes long sums. Rounding errors are those of plain
-products.
+products, measured by the largest of three neighbouring rows. (An infinity makes NaNs of the rows around it, and half
+of the largest number is too large.)
 
 The gradient at x is the same with the kernel turned by 180°, for which a and b just change their places and signs;
 and its columns serve the gradient of the weights as well:
@@ -45,7 +46,7 @@ PART = 1 << 16
 def suits(x: np.ndarray, weight: np.ndarray, geometry: Geometry) -> bool:
     """Whether a convolution is better computed in this way."""
     (n, c, h, w), o = x.shape, len(weight)
-    fits = weight.shape[2] == 3 and geometry.padding[0] == (1, 1) and geometry.dilation[0] == 1 and h % 2 == 0
+    fits = weight.shape[2] == 3 and geometry.padding[0] == (1, 1) and h % 2 == 0
     return fits and min(o, c) >= CHANNELS and n * h * w >= max(POSITIONS, WORK // weight.size)
 
 

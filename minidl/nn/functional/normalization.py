@@ -98,6 +98,19 @@ def _normalized(
     return _affine(standard, _wide(weight, x), _wide(bias, x))
 
 
+def convolution_and_norm(conv: Sequence[Any], norm: Sequence[Any]) -> tuple[Any, ...]:
+    """The arguments of `conv2d` beside x that make it batch_norm(conv2d(x, *conv), *norm) with running statistics."""
+    (weight, bias, *geometry), (mean, variance, gamma, beta, *_, eps) = conv, norm
+    scale = (variance.data + eps) ** -0.5
+    if gamma is not None:
+        scale *= gamma.data
+    shift = -mean.data * scale
+    for added in (None if bias is None else bias.data * scale, None if beta is None else beta.data):
+        if added is not None:
+            shift += added
+    return Tensor(weight.data * scale[:, None, None, None]), Tensor(shift), *geometry
+
+
 def norm_relu(x: Tensor, *norm: Any) -> Tensor:
     """relu(batch_norm(x, *norm)), in one kernel where there is one."""
     if _learned(norm[0], norm[1], norm[4]):
