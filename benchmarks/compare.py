@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks.cpu import machine, plot
+from benchmarks.cpu.arguments import add_files, add_threads, count, reading
 from benchmarks.cpu.contest import LEAST, TURN, contest, until
 from benchmarks.cpu.networks import NETWORKS, Network
 from benchmarks.cpu.record import CONTENDERS, Record, Row, milliseconds, noise
@@ -36,17 +36,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = [network.name for network in NETWORKS]
     parser.add_argument("--networks", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--tasks", nargs="+", choices=SECONDS, default=[*SECONDS], help="what to time (default: both)")
-    parser.add_argument("--rounds", type=int, help=f"this many, not {LEAST} or more until time is up")
-    parser.add_argument("--threads", type=int, default=machine.cores(), help="default: the cores (%(default)s)")
+    parser.add_argument("--rounds", type=count, help=f"this many, not {LEAST} or more until time is up")
+    add_threads(parser)
     parser.add_argument("--quick", action="store_true", help="batches of 2, one round: only to see that all works")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="where to keep what was measured")
-    parser.add_argument("--read", type=Path, metavar="PATH", help="show what was kept there, and measure nothing")
-    parser.add_argument("--plot", type=Path, metavar="PATH", help="draw the ratios: a .png or .svg")
+    add_files(parser, "the ratios of steps")
     args = parser.parse_args(argv)
+    if args.plot and not args.read and "step" not in args.tasks:
+        parser.error("--plot draws steps: add step to --tasks")
     record = Record.load(args.read) if args.read else compare(args)
-    record.show(*tables(record))
-    if args.plot:
-        plot.ratios([row for row in record.rows if row.task == "step"], record.machine, args.plot)
+    with reading(args.read):
+        record.show(*tables(record))
+        steps = [row for row in record.rows if row.task == "step"]
+        if args.plot and steps:
+            plot.ratios(steps, record.machine, args.plot)
     if record.problems:
         raise SystemExit(1)
 
@@ -61,7 +63,7 @@ def compare(args: argparse.Namespace) -> Record:
             except (RuntimeError, ArithmeticError) as error:
                 record.problems.append(str(error))
                 print(f"! {error}", flush=True)
-            if args.json:
+            if args.json and record.rows:  # or a file from before is better than none
                 record.save(args.json)
     return record
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import minidl
 from benchmarks.cpu import machine
+from benchmarks.cpu.arguments import add_files, add_threads, count, reading
 from benchmarks.cpu.contest import LEAST, contest, until
 from benchmarks.cpu.record import CONTENDERS, OURS, Record, milliseconds, noise
 from benchmarks.cpu.shapes import LAYERS, TABLE, Descent, Layer
@@ -34,16 +34,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         "python -m benchmarks.layers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose names contain this: DenseNet, 3×3, norm")
-    parser.add_argument("--rounds", type=int, help=f"this many, not {LEAST} or more until time is up")
-    parser.add_argument("--threads", type=int, default=machine.cores(), help="default: the cores (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="where to keep what was measured")
-    parser.add_argument("--read", type=Path, metavar="PATH", help="show what was kept there, and measure nothing")
+    parser.add_argument("--rounds", type=count, help=f"this many, not {LEAST} or more until time is up")
+    add_threads(parser)
+    add_files(parser)
     args = parser.parse_args(argv)
     chosen = [layer for layer in TABLE if args.only in layer.name]
     if not chosen:
         parser.error(f"no row's name contains {args.only!r}: they are {', '.join(LAYERS)}")
     record = Record.load(args.read) if args.read else measure(chosen, args)
-    record.show(table(record))
+    with reading(args.read):
+        record.show(table(record))
     if record.problems:
         raise SystemExit(1)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks.cpu import machine
+from benchmarks.cpu.arguments import add_threads, kept
 from benchmarks.cpu.contest import Contender
 from benchmarks.cpu.networks import NETWORKS, Network
 from benchmarks.cpu.record import CONTENDERS, OURS, THEIRS, Record, Row
@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     names = [network.name for network in NETWORKS]
     parser.add_argument("--networks", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
-    parser.add_argument("--threads", type=int, default=machine.cores(), help="default: the cores (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="where to keep what was measured")
+    add_threads(parser)
+    parser.add_argument("--json", type=kept, metavar="PATH", help="where to keep what was measured")
     args = parser.parse_args(argv)
     record = Record(machine.describe(), {"threads": args.threads})
     for network in NETWORKS:

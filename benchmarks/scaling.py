@@ -14,10 +14,10 @@ import functools
 import math
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 
 import minidl
 from benchmarks.cpu import machine, plot
+from benchmarks.cpu.arguments import add_files, add_threads, count, reading
 from benchmarks.cpu.contest import contest, until
 from benchmarks.cpu.networks import DEPTHS, named
 from benchmarks.cpu.record import OURS, Record, Row, noise
@@ -42,18 +42,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         "python -m benchmarks.scaling", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--threads", type=int, default=machine.cores(), help="default: the cores (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="turns for each point (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="where to keep what was measured")
-    parser.add_argument("--read", type=Path, metavar="PATH", help="show what was kept there, and measure nothing")
-    parser.add_argument("--plot", type=Path, metavar="PATH", help="draw it: a .png or .svg")
+    add_threads(parser)
+    parser.add_argument("--rounds", type=count, default=5, help="turns for each point (default: %(default)s)")
+    add_files(parser, "it")
     args = parser.parse_args(argv)
     record = Record.load(args.read) if args.read else measure(args.threads, args.rounds)
     if args.json:
         record.save(args.json)
-    record.show(table(record.rows))
-    if args.plot:
-        plot.scaling({name: curve(record.rows, name) for name in SERIES}, args.plot)
+    with reading(args.read):
+        record.show(table(record.rows))
+        if args.plot:
+            plot.scaling({name: curve(record.rows, name) for name in SERIES}, args.plot)
 
 
 def measure(threads: int, rounds: int) -> Record:

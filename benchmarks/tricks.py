@@ -34,11 +34,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.only and args.write:
         parser.error("--write is for the whole table: leave out --only")
+    chosen = [trick for trick in TRICKS if any(text.lower() in trick.name.lower() for text in args.only or [""])]
+    if not chosen:
+        parser.error(f"no trick's name contains {' or '.join(args.only)}: they are {', '.join(t.name for t in TRICKS)}")
     gains = []
-    for trick in TRICKS:
-        if any(text.lower() in trick.name.lower() for text in args.only or [""]):
-            gains.append(measure(trick))
-            print(f"{trick.name}: {gains[-1]}", flush=True)
+    for trick in chosen:
+        gains.append(measure(trick))
+        print(f"{trick.name}: {gains[-1]}", flush=True)
     text = table(gains)
     print(f"\n{text}\n")
     if args.write:

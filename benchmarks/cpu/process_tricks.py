@@ -60,7 +60,7 @@ def steps_of_processes(network: str, n: int, without: dict[str, str]) -> Sides:
         outputs = process.ask("prepare", "step", n, 32)
 
         def step() -> list[float]:
-            process.ask("turn", 0.0)
+            process.ask("run")
             return outputs
 
         return step

@@ -102,7 +102,9 @@ class Record:
         try:
             saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             return Record(**{**saved, "rows": [Row(**row) for row in saved["rows"]]})
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except OSError as error:
+            raise SystemExit(f"--read {path}: {error.strerror}") from error
+        except (ValueError, TypeError, KeyError) as error:
             raise SystemExit(f"--read {path}: not what --json keeps, or only a part of it: {error}") from error
 
     def show(self, *tables: Table) -> None:

@@ -117,6 +117,10 @@ class Worker:
         """How long a step takes."""
         return turn(self.step, seconds)
 
+    def run(self) -> None:
+        """Take a step."""
+        self.step()
+
     def peak(self) -> int:
         """The most bytes that this process has held so far."""
         status = Path("/proc/self/status")

@@ -84,13 +84,75 @@ def test_a_record_is_the_same_after_json(tmp_path):
     assert Record.load(tmp_path / "new" / "record.json") == record
 
 
-@pytest.mark.parametrize("text", ['{"machine": {', "[]", '{"rows": [{"network": "ResNet-20"}]}', None])
-def test_a_file_that_is_cut_off_or_missing_or_another_is_named(tmp_path, text):
+@pytest.mark.parametrize("text", ['{"machine": {', "[]", '{"rows": [{"network": "ResNet-20"}]}'])
+def test_a_file_that_is_cut_off_or_another_is_named(tmp_path, text):
     path = tmp_path / "kept.json"
-    if text is not None:
-        path.write_text(text)
+    path.write_text(text)
     with pytest.raises(SystemExit, match=r"kept\.json: not what --json keeps"):
         Record.load(path)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(SystemExit, match=r"kept\.json: No such file"):
+        Record.load(tmp_path / "kept.json")
+
+
+@pytest.mark.parametrize("command", [compare, scaling, layers])
+@pytest.mark.parametrize("times", [{OURS: []}, {"somebody": [1.0]}, {OURS: [1.0]}])
+def test_what_another_command_kept_is_refused_in_a_line(tmp_path, command, times):
+    path = tmp_path / "kept.json"
+    Record({}, {}, [Row("ResNet-20", "step", 2, 3, times, {})]).save(path)
+    with pytest.raises(SystemExit, match=r"kept\.json: not what this command keeps"):
+        command.main(["--read", str(path)])
+
+
+@pytest.mark.parametrize("command", [compare, scaling, layers, memory])
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("--threads", "0", "not a whole number above 0"),
+        ("--threads", "-3", "not a whole number above 0"),
+        ("--rounds", "0", "not a whole number above 0"),
+        ("--json", "README.md/x.json", "no place for a file"),
+        ("--json", "tests", "no place for a file"),
+        ("--plot", "x.nosuch", "neither a .png nor a .svg"),
+    ],
+)
+def test_mistakes_are_refused_before_anything_is_measured(capsys, command, argument, value, message):
+    if (command, argument) in [(layers, "--plot"), (memory, "--plot"), (memory, "--rounds")]:
+        message = "unrecognized arguments"
+    with pytest.raises(SystemExit):
+        command.main([argument, value])
+    assert message in capsys.readouterr().err
+
+
+def test_only_steps_are_drawn(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        compare.main(["--tasks", "inference", "--plot", "x.png"])
+    assert "add step to --tasks" in capsys.readouterr().err
+    Record({}, {}, [made_up(task="inference")]).save(tmp_path / "record.json")
+    compare.main(["--read", str(tmp_path / "record.json"), "--plot", str(tmp_path / "x.png")])
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_a_run_that_measured_nothing_leaves_the_file_of_another(monkeypatch, tmp_path):
+    def fail(*args):
+        raise RuntimeError("no contender came")
+
+    path = tmp_path / "record.json"
+    Record({}, {}, [made_up()]).save(path)
+    before = path.read_text()
+    monkeypatch.setattr(compare, "measure", fail)
+    with pytest.raises(SystemExit):
+        compare.main(["--networks", "LeNet-5", "--json", str(path)])
+    assert path.read_text() == before
+
+
+def test_a_process_takes_one_step_when_it_is_asked_for_one():
+    one = worker.Worker(mock.Mock())
+    one.step = mock.Mock()
+    assert one.run() is None
+    assert one.step.call_count == 1
 
 
 def test_what_was_kept_is_shown_and_drawn_again(tmp_path, capsys):

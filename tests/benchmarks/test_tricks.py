@@ -57,6 +57,12 @@ def test_a_trick_that_computes_something_else_is_found():
         measure(made_up(lambda n: Sides(lambda: [np.ones(n), np.array([3.0])], lambda: [np.ones(n), np.array([3.1])])))
 
 
+def test_a_name_that_no_trick_has_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        tricks.main(["--only", "nothing-like-that"])
+    assert "no trick's name contains nothing-like-that" in capsys.readouterr().err
+
+
 def test_sides_are_closed_also_after_an_error():
     closed = []
     with pytest.raises(ArithmeticError):

@@ -9,14 +9,14 @@ the kernel w₀, w₁, w₂, and * for what they do along a row of the image,
 
 (Lavin & Gray, arXiv:1509.09308, equation 5: F(2, 3)), or y = Aᵀ[G w * Bᵀ d] for the matrices of these sums. What * sees
 are columns; they are made of the sums, so that there are 12 numbers for every two pixels and not 18. The rows of an
-image are sorted first, all odd ones before all even ones, which makes long sums. Rounding errors are those of plain
-products, measured by the largest of three neighbouring rows. (An infinity makes NaNs of the rows around it, and half
-of the largest number is too large.)
+image are sorted first, all odd ones before all even ones, so that there are long runs to add up. Rounding errors are of
+the size of those of plain products, measured by the largest of three neighbouring rows. (An infinity makes NaNs of the
+rows around it, and half of the largest number is too large.)
 
-The gradient at x is the same with the kernel turned by 180°, for which a and b just change their places and signs;
-and its columns serve the gradient of the weights as well:
+The gradient at x is the same with the kernel w' turned by 180°, for which a and b just change their places and signs,
+so that G w serves as it is; and the columns are those that the gradient of the weights needs, a product with x:
 
-    dx = Aᵀ[G w' * Bᵀ g]        dw' = Gᵀ[Bᵀ g * A x]
+    dx = Aᵀ[G w' * Bᵀ g]        dw' = Gᵀ[Bᵀ g · (A x)ᵀ]
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class Winograd:
 
     @cached_property
     def turned(self) -> np.ndarray:
-        """The transposed matrices of all products, (4, C, O·J)."""
+        """The matrices of all products with the turned kernel, (4, C, O·J)."""
         return self.weight.reshape(4, -1, self.shape[1]).swapaxes(1, 2)
 
     def tiles(self, n: int) -> list[Tile]:
-        """Pairs of rows."""
+        """Pairs of rows. There are J columns of each sum, the sum itself, and of x and y four more numbers."""
         (o, c, _, j), (height, width) = self.shape, self.size
         return cut(n, (height // 2, 2 * width), (2 * j + 1) * max(o, c) + 4 * c, j * o * c)
 
@@ -74,10 +74,10 @@ class Winograd:
         """Write a tile of some outputs, planes (outputs, N, H·W)."""
         (n, pixels), (_, c, _, j) = tile.shape, self.shape
         columns = scratch("columns", (4, j * c, tile.positions // 2), x.dtype)
-        self._unfold(x, tile, self.shifts, 1, columns.reshape(4, j, c, n, pixels // 2))
+        self._unfold(x, tile, self.shifts, False, columns.reshape(4, j, c, n, pixels // 2))
         products = scratch("products", (4, len(y), tile.positions // 2), x.dtype)
         multiply(self.weight[:, outputs].reshape(4, len(y), -1), columns, products)
-        self._gather(products, 1, tile.matrix(y))
+        self._gather(products, False, tile.matrix(y))
 
     def backward(
         self, x: np.ndarray | None, g: Source, tile: Tile, inputs: slice, dx: np.ndarray | None
@@ -85,11 +85,11 @@ class Winograd:
         """Write a tile of some inputs' dx (inputs, positions); return what it adds to dW', given the tile of x."""
         (n, pixels), (o, _, _, j) = tile.shape, self.shape
         columns = scratch("columns", (4, o * j, tile.positions // 2), g.dtype)
-        self._unfold(g, tile, self.shifts.reversed(), -1, columns.reshape(4, o, j, n, pixels // 2).swapaxes(1, 2))
+        self._unfold(g, tile, self.shifts.reversed(), True, columns.reshape(4, o, j, n, pixels // 2).swapaxes(1, 2))
         if dx is not None:
             products = scratch("products", (4, len(dx), tile.positions // 2), g.dtype)
             multiply(self.turned[:, inputs], columns, products)
-            self._gather(products, -1, dx)
+            self._gather(products, True, dx)
         return None if x is None else outer(columns, self._sums(x))
 
     def gradient(self, parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -126,19 +126,22 @@ class Winograd:
         parallel(add_up, tiles(o, 3 * j * c, PART))
         return found
 
-    def _unfold(self, source: Source, tile: Tile, shifts: Shifts, order: int, out: np.ndarray) -> None:
-        """Columns of Bᵀ d, (4, J, C, n, pixels / 2); `order` is -1 for a kernel upside down."""
-        (n, pixels), width, margin = out.shape[3:], self.size[1], shifts.margin
+    def _unfold(self, source: Source, tile: Tile, shifts: Shifts, turned: bool, out: np.ndarray) -> None:
+        """Columns of Bᵀ d, (4, J, C, n, pixels / 2); for a kernel that is `turned`, those of -b and -a come first."""
+        (n, half), width, margin = out.shape[3:], self.size[1], shifts.margin
         rows = self._sorted(source, tile)
         sums = scratch("sums of rows", (4, rows.shape[1] + 2 * margin), out.dtype)
         inside = sums[:, margin : margin + rows.shape[1] - width]
-        before, after = rows[:, :-width], rows[:, width:]
-        (_, d1), (d2, _) = before, after
-        one, other = (before, after)[::order]
-        np.subtract(one[::order], other[::order], out=inside[:2])  # d₀ - d₂ and d₁ - d₃
+        (d0, d1), (d2, d3) = rows[:, :-width], rows[:, width:]
+        if turned:
+            np.subtract(d3, d1, out=inside[0])
+            np.subtract(d2, d0, out=inside[1])
+        else:
+            np.subtract(d0, d2, out=inside[0])
+            np.subtract(d1, d3, out=inside[1])
         np.add(d1, d2, out=inside[2])
         np.subtract(d2, d1, out=inside[3])
-        item, image = out.itemsize, pixels + width
+        item, image = out.itemsize, half + width  # of each image there is a row more
         strides = (sums.strides[0], shifts.acrosses.step * item, n * image * item, image * item, item)
         np.copyto(out, np.ndarray(out.shape, out.dtype, sums, (margin + shifts.acrosses.start) * item, strides))
         shifts.clear(out.swapaxes(0, 1), shifts.acrosses, 0)
@@ -150,11 +153,11 @@ class Winograd:
         above, below = start > 0, stop < self.size[0]
         seen = Tile(tile.images, slice((start - above) * width, (stop + below) * width))
         rows = self._rows(source.matrix(seen)).reshape(source.channels, n, -1)
-        count = (stop - start) // 2
+        count, first_odd = (stop - start) // 2, 1 - above
         found = scratch("sorted rows", (2, source.channels, n, (count + 1) * width), source.dtype)
         odd, even = self._rows(found)
-        odd[..., 1 - above :] = rows[..., 1 - above :: 2]
-        even[..., : count + below] = rows[..., above::2]
+        odd[..., first_odd:] = rows[..., first_odd::2]
+        even[..., : count + below] = rows[..., 1 - first_odd :: 2]
         if not above:
             found[0, ..., :width] = 0
         if not below:
@@ -170,11 +173,12 @@ class Winograd:
         np.subtract(even, odd, out=minus)
         return sums
 
-    def _gather(self, products: np.ndarray, order: int, out: np.ndarray) -> None:
+    def _gather(self, products: np.ndarray, turned: bool, out: np.ndarray) -> None:
         """y = Aᵀ · products (4, O, positions / 2), (O, positions); it takes their memory."""
         results, (plus, minus) = products[:2], products[2:]
         np.add(results, plus, out=results)
-        y0, y1 = results = results[::order]
+        results = results[::-1] if turned else results
+        y0, y1 = results
         np.add(y0, minus, out=y0)
         np.subtract(y1, minus, out=y1)
         self._rows(out).reshape(len(out), -1, 2)[...] = self._rows(results).transpose(1, 2, 0)
