@@ -64,6 +64,13 @@ def factors(monkeypatch):
     return shapes
 
 
+def test_rows_that_are_far_apart_are_left_to_blas(factors):
+    columns = np.ones((2, 65, (1 << 12) + 8))
+    multiply(np.ones((2, 12, 65)), columns[..., :128], np.empty((2, 12, 128)))
+    multiply(np.ones((2, 12, 64)), columns[:, :64, :128], np.empty((2, 12, 128)))
+    assert [right for _, right in factors] == [(2, 65, 128), (2, 1, 1, 64, 128)]
+
+
 def test_a_product_is_in_blocks_of_columns_of_rows_and_of_depth_as_it_needs(factors):
     for o, k, p in [(12, 432, 300), (64, 576, 128), (64, 1152, 64), (1000, 432, 300)]:
         multiply(np.ones((o, k)), np.ones((k, p)), np.empty((o, p)))

@@ -60,13 +60,13 @@ def test_what_is_owed_is_taken_in(kernel, o, of_batch, mixed, layout, layout_of_
         close(debt_settled.slope, debt.slope)
 
 
-@pytest.mark.parametrize("change", ["a stride", "groups", "no padding", "a scale of 0"])
+@pytest.mark.parametrize("change", ["a stride", "groups", "no padding", "a scale of 0", "many weights"])
 def test_it_declines_what_it_is_not_made_for(change):
     x, gamma = np.random.default_rng(0).standard_normal(SHAPE), np.ones(4)
     stride = (2, 2) if change == "a stride" else (1, 1)
     groups = 2 if change == "groups" else 1
     padding = ((0, 0), (0, 0)) if change == "no padding" else ((1, 1), (1, 1))
     gamma[2] = change != "a scale of 0"
-    weight = np.ones((2, 4 // groups, 3, 3))
+    weight = np.ones((11 if change == "many weights" else 2, 4 // groups, 3, 3))
     settings = (stride, padding, (1, 1), groups)
     assert norm_relu_conv2d(x, gamma, None, weight, None, 1e-5, channel_moments(x), True, *settings) is None
