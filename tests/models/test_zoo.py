@@ -108,7 +108,9 @@ def test_it_steps_as_its_twin_does_in_float64(backend, entry, training):
 @quick_models
 def test_in_float32_it_is_as_near_to_float64_as_its_twin_is(entry, training):
     ours, theirs = np.swapaxes(list(noise_in_float32(entry, training)), 0, 1)
-    assert (ours.max(0) <= 5 * theirs.max(0))[:2].all()  # outputs and statistics
+    twins = theirs.max(0)
+    allowed = np.minimum(5 * twins, np.maximum(1e-4, 2 * twins))
+    assert (ours.max(0) <= allowed)[:2].all()  # outputs and statistics
     assert np.median(ours[:, 2]) < 20 * np.median(theirs[:, 2])
 
 
