@@ -11,7 +11,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from sys import getrefcount
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from minidl import kernels, ops
 from minidl.backend import Array, shares_memory
 from minidl.mode import mode, set_mode
 from minidl.tensor import Memory, Tensor
-
-if TYPE_CHECKING:
-    from minidl.kernels.numpy.debt import Debt
 
 Pull = Callable[..., Any]
 """From the gradient of an op's value, and which inputs want one, to the gradients of its inputs."""
@@ -45,12 +42,10 @@ class Node:
     A node refers to its parents' nodes, never to a tensor, so the graph has no reference cycles; `number` grows in
     the order of creation, so consumers have higher numbers than what they consume. A leaf has no pull; it keeps its
     gradient. `hands_out` tells what memory the pull returns: "new" arrays, disjoint "parts" of the gradient it was
-    given, or "any"; if "debts", then pull(g, wanted, debt) settles what g owes, and returns with its new arrays what
-    each of these owes in turn. A node with `channels` joined its parents there, and passes debts on.
+    given, or "any".
     """
 
     __slots__ = (
-        "channels",
         "dtype",
         "grad",
         "hands_out",
@@ -75,7 +70,6 @@ class Node:
         self.parents, self.pull, self.hands_out = parents, pull, hands_out
         self.number = next(_numbers)
         self.memories: tuple[Memory, ...] = ()  # what the pull may have to read
-        self.channels: Sequence[slice] | None = None
         self.keeps_grad = pull is None
         self.grad: Tensor | None = None
 
@@ -225,23 +219,20 @@ def _propagate(
     queue: list[tuple[int, Node]] = []
     found: dict[Node, Tensor] = {}
 
-    def arrive(node: Node, g: Tensor, ours: bool, debt: Debt | None) -> None:
+    def arrive(node: Node, g: Tensor, ours: bool) -> None:
         if node in pending:
-            pending[node].add(g, ours, debt, record=create_graph)
+            pending[node].add(g, ours, record=create_graph)
         else:
             heapq.heappush(queue, (-node.number, node))
-            pending[node] = _Total(g, ours, debt)
+            pending[node] = _Total(g, ours)
 
     with set_mode("recording", create_graph):
         for node, g in seeds:
-            arrive(node, g, False, None)
+            arrive(node, g, False)
         while queue:
             node = heapq.heappop(queue)[1]
             total = pending.pop(node)
-            keeps = node.keeps_grad if targets is None else node in targets
-            if keeps or (node.channels is None and node.hands_out != "debts"):
-                total.settle()
-            if keeps:
+            if node.keeps_grad if targets is None else node in targets:
                 g = total.kept()
                 if targets is None:
                     node.grad = g if node.grad is None else node.grad + g
@@ -251,44 +242,35 @@ def _propagate(
             if node.pull is None or not any(wanted):
                 continue
             step = _step if mode.profiler is None else mode.profiler.backward(node.name, _step)
-            parts, debts = step(node, total.gradient, total.debt, wanted)
-            ours = not create_graph and (
-                node.hands_out in ("new", "debts") or (node.hands_out == "parts" and total.ours)
-            )
-            for parent, part, debt in zip(node.parents, parts, debts, strict=True):
+            parts = step(node, total.gradient, wanted)
+            ours = not create_graph and (node.hands_out == "new" or (node.hands_out == "parts" and total.ours))
+            for parent, part in zip(node.parents, parts, strict=True):
                 if parent is not None and part is not None:
-                    arrive(parent, part, ours, debt)
+                    arrive(parent, part, ours)
             if not (create_graph if retain_graph is None else retain_graph):
                 node.pull, node.parents, node.memories = _consumed, (), ()
     return found
 
 
 class _Total:
-    """What has arrived of a node's gradient, and what it still owes: see `minidl.kernels.numpy.debt`.
+    """What has arrived of a node's gradient.
 
     It is `ours` when nobody else refers to its array: then what arrives later is added in place, and nobody who keeps
     it needs a copy.
     """
 
-    __slots__ = ("debt", "gradient", "ours")
+    __slots__ = ("gradient", "ours")
 
-    def __init__(self, gradient: Tensor, ours: bool, debt: Debt | None):
-        self.gradient, self.ours, self.debt = gradient, ours, debt
+    def __init__(self, gradient: Tensor, ours: bool):
+        self.gradient, self.ours = gradient, ours
 
-    def add(self, g: Tensor, ours: bool, debt: Debt | None, record: bool) -> None:
+    def add(self, g: Tensor, ours: bool, record: bool) -> None:
         if ours and not self.ours:
             self.gradient, self.ours, g = g, True, self.gradient
         if self.ours:
             kernels.table(g.data).accumulate(self.gradient.data, g.data)
         else:
             self.gradient, self.ours = self.gradient + g, not record
-        if debt is not None:
-            self.debt = debt.plus(self.debt)
-
-    def settle(self) -> None:
-        if self.debt is not None:
-            self.gradient, self.debt = Tensor(self.debt.settle(self.gradient.data, self.ours)), None
-            self.ours = True
 
     def kept(self) -> Tensor:
         """The gradient, for somebody who keeps it."""
@@ -298,22 +280,13 @@ class _Total:
         return self.gradient
 
 
-def _step(
-    node: Node, g: Tensor, debt: Debt | None, wanted: Sequence[bool]
-) -> tuple[Sequence[Tensor | None], Sequence[Debt | None]]:
-    """What the gradient of a node adds to those of its parents, and what these owe for it."""
-    debts: Sequence[Debt | None] = [None] * len(wanted)
-    if node.hands_out == "debts":
-        parts, debts = node.pull(g, wanted, debt)  # type: ignore[misc]
-    else:
-        parts = node.pull(g, wanted)  # type: ignore[misc]  # a node without a pull is not asked
-        if debt is not None:
-            debts = [debt.of(channels) for channels in node.channels or ()]
-    fitting = [
+def _step(node: Node, g: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+    """What the gradient of a node adds to those of its parents."""
+    parts = node.pull(g, wanted)  # type: ignore[misc]  # a node without a pull is not asked
+    return [
         None if parent is None or part is None else _fit(part, parent, node.name)
         for parent, part in zip(node.parents, parts, strict=True)
     ]
-    return fitting, debts
 
 
 def _fit(part: Tensor, parent: Node, op: str) -> Tensor:

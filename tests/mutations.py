@@ -100,17 +100,16 @@ def planted(mutant):
         if spoiling or name != mutant.primitive:
             return pull
 
-        def spoilt(g, wanted, *debt):
+        def spoilt(g, wanted):
             nonlocal spoiling
-            result = pull(g, wanted, *debt)
-            parts = list(result[0] if debt else result)
+            parts = list(pull(g, wanted))
             if mutant.pullback < len(parts) and parts[mutant.pullback] is not None:
                 spoiling = True
                 try:
                     parts[mutant.pullback] = MUTATIONS[mutant.mutation](parts[mutant.pullback])
                 finally:
                     spoiling = False
-            return (parts, result[1]) if debt else parts
+            return parts
 
         return spoilt
 
@@ -155,9 +154,9 @@ def uses():
             seen = set()
 
             def spy(name, pull, seen=seen):
-                def seeing(g, wanted, *debt):
+                def seeing(g, wanted):
                     seen.update((name, k) for k, w in enumerate(wanted) if w)
-                    return pull(g, wanted, *debt)
+                    return pull(g, wanted)
 
                 return seeing
 

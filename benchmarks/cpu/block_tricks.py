@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 from unittest import mock
@@ -14,7 +13,6 @@ import minidl
 from benchmarks.cpu.tile_tricks import normal
 from benchmarks.cpu.trick import Side, Sides, trick
 from minidl.kernels import numpy as kernels
-from minidl.kernels.numpy.chain import norm_relu_conv2d
 from minidl.models import densenet
 from minidl.ops.memory import Room
 
@@ -44,14 +42,6 @@ def within(side: Side, *contexts: AbstractContextManager[Any]) -> Side:
             return side()
 
     return changed
-
-
-original: Callable[..., Any] = norm_relu_conv2d
-
-
-def chain_by(kernel: Callable[..., Any]) -> AbstractContextManager[Any]:
-    """Another kernel for batch norm, ReLU and convolution."""
-    return mock.patch.object(kernels, "norm_relu_conv2d", kernel)
 
 
 def moments_anew() -> AbstractContextManager[Any]:
@@ -121,28 +111,3 @@ def in_one(n: int) -> Sides:
     """A block with one kernel a layer, and with three."""
     chain = importlib.import_module("minidl.nn.chain")  # nn has a function of this name
     return Sides(step(n), within(step(n), mock.patch.object(chain, "_are", return_value=False)))
-
-
-@trick(
-    "Corrections where the gradient is read",
-    "numpy/debt.py",
-    "a pass for each layer",
-    BLOCK,
-    64,
-    why="The gradient through a batch norm lacks a constant and a multiple of x for each channel. Those of all "
-    "layers that read the channel add up as numbers; who reads the gradient next subtracts them, tile by tile, and no "
-    "pass over memory is left.",
-)
-def debts(n: int) -> Sides:
-    """A block that corrects gradients when all is known, and one that does so in each layer."""
-
-    def paid_at_once(*arguments: Any) -> Any:
-        y, pull = original(*arguments)
-
-        def pull_and_pay(g: np.ndarray, wanted: Sequence[bool], owed: Any) -> Any:
-            (dx, *others), debt = pull(g, wanted, owed)
-            return (dx if debt is None else debt.settle(dx, in_place=True), *others), None
-
-        return y, pull_and_pay
-
-    return Sides(step(n), within(step(n), chain_by(paid_at_once)))

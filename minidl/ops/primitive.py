@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from minidl import autograd, kernels, ops
 from minidl.backend import common_backend, is_cupy
 from minidl.mode import mode
 from minidl.tensor import Tensor
-
-if TYPE_CHECKING:
-    from minidl.kernels.numpy.debt import Debt
 
 Op = TypeVar("Op", bound=Callable[..., Any])
 Parameters = ParamSpec("Parameters")
@@ -64,9 +61,6 @@ def accelerated(by: str, hands_out: str = "new") -> Callable[[Op], Op]:
     stays the definition: it runs where there is no kernel and within `definitions()`, where the kernel returns None
     because it is not made for such a case, and it is what gets differentiated when a gradient of a gradient is
     recorded.
-
-    A kernel that hands out "debts" has a pull(g, wanted, debt), which settles what g owes; it returns the gradients,
-    and what the first of them owes in turn: see `minidl.kernels.numpy.debt`.
     """
 
     def decorate(composition: Op) -> Op:
@@ -89,16 +83,7 @@ def accelerated(by: str, hands_out: str = "new") -> Callable[[Op], Op]:
                     return _pull_through(lambda *xs: composition(*xs, *rest, **settings), inputs, g, wanted)
                 return [None if part is None else Tensor(part) for part in first_order(g.data, wanted)]
 
-            def pull_debts(
-                g: Tensor, wanted: Sequence[bool], debt: Debt | None
-            ) -> tuple[list[Tensor | None], list[Debt | None]]:
-                nothing: list[Debt | None] = [None] * len(wanted)
-                if mode.recording:
-                    return pull(g, wanted), nothing
-                parts, left = first_order(g.data, wanted, debt)
-                return [None if part is None else Tensor(part) for part in parts], [left, *nothing[1:]]
-
-            return autograd.record(by, value, inputs, pull_debts if hands_out == "debts" else pull, hands_out)
+            return autograd.record(by, value, inputs, pull, hands_out)
 
         return op  # type: ignore[return-value]
 

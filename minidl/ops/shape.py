@@ -191,8 +191,6 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
         room = None
     result = _concatenate(*tensors, axis=axis, room=room)
     result.room = room
-    if axis == 1 and result.node is not None:
-        result.node.channels = _places(tensors, axis)
     return result
 
 

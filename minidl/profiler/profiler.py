@@ -171,12 +171,11 @@ class Profiler:
 def _counting(pull: Function, input_bytes: int, flops: cost.PullFlops) -> Function:
     """A kernel's pull that tells who then watches: it read the gradient and the inputs, and wrote the parts."""
 
-    def counted(g: Array, wanted: Sequence[bool], *debt: Any) -> Any:
-        result = pull(g, wanted, *debt)
+    def counted(g: Array, wanted: Sequence[bool]) -> Any:
+        parts = pull(g, wanted)
         if mode.profiler is not None:
-            parts = result[0] if debt else result
             mode.profiler.count(cost.flops_of_pull(flops, wanted), input_bytes + cost.footprint(g, *parts))
-        return result
+        return parts
 
     return counted
 

@@ -20,13 +20,12 @@ from minidl.kernels.common.convolution import Geometry, Pair
 from minidl.kernels.common.layout import feature_map
 from minidl.kernels.numpy.constant import constant
 from minidl.kernels.numpy.convolution import Way, channel_sums, forward, product_for
-from minidl.kernels.numpy.debt import Debt, Owing
 from minidl.kernels.numpy.normalization import Moments, affine, row_sums
-from minidl.kernels.numpy.parallel import parallel, scratch
+from minidl.kernels.numpy.parallel import parallel, scratch, shares
 from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import total
 
-Pull = Callable[..., tuple[tuple[Any, ...], Debt | None]]
+Pull = Callable[[np.ndarray, Sequence[bool]], tuple[np.ndarray | None, ...]]
 
 SMALLEST = 1e-12
 """The smallest |s| that the weights can take over without a loss."""
@@ -103,8 +102,8 @@ def norm_relu_conv2d(
 ) -> tuple[np.ndarray, Pull] | None:
     """y (N, O, H, W) and its pullback; None for vanishing scales, no single product, more weights than numbers.
 
-    pull(g, wanted, owed), where g may still owe something, returns what the gradient of x owes in turn: with M elements
-    in a channel, D = Σ d·(x - μ) and S = Σ d, r² D/M (x - μ) + S/M.
+    With M elements in a channel, D = Σ d·(x - μ) and S = Σ d, the gradient of x is d, less r² D/M (x - μ) + S/M if the
+    moments are those of the batch.
     """
     root, scale, shift = affine(moments, gamma, beta, eps)
     if groups > 1 or weight.size > x.size or not np.abs(scale).min(initial=1) > SMALLEST:
@@ -115,21 +114,17 @@ def norm_relu_conv2d(
     if way is None:
         return None
 
-    def pull(g: np.ndarray, wanted: Sequence[bool], owed: Debt | None) -> tuple[tuple[Any, ...], Debt | None]:
-        upstream = Source(planes(g)) if owed is None else Owing(g, owed)
-        dx, dweights, sum_d, deviation = _backward(way, source, upstream, wanted[3])
+    def pull(g: np.ndarray, wanted: Sequence[bool]) -> tuple[np.ndarray | None, ...]:
+        dx, dweights, sum_d, deviation = _backward(way, source, Source(planes(g)), wanted[3])
         deviation = source.signed(deviation)  # Σ d·(x - μ)
-        debt = None
-        if of_batch:
+        if of_batch and wanted[0]:
             count = x.size // x.shape[1]
             slope = source.signed(root * root * deviation) / count
-            debt = Debt(x, source.signed(sum_d) / count - slope * moments[0], slope)
-        dbias = None
-        if bias is not None and wanted[4]:
-            dbias = channel_sums(g if owed is None else owed.settle(g, in_place=False))
+            _subtract(source.array, slope, source.signed(sum_d) / count - slope * moments[0], dx)
         dgamma, dbeta = root * deviation / source.fold, sum_d / source.fold
         dweight = way.gradient(dweights) * fold if wanted[3] else None
-        return (feature_map(dx, x.shape), dgamma, dbeta, dweight, dbias), debt
+        dbias = channel_sums(g) if bias is not None and wanted[4] else None
+        return feature_map(dx, x.shape) if wanted[0] else None, dgamma, dbeta, dweight, dbias
 
     return feature_map(forward(way, source, bias), (len(x), len(weight), *x.shape[2:])), pull
 
@@ -154,3 +149,15 @@ def _backward(
 
     dweights, sums, deviations = zip(*parallel(step, way.tiles(source.array.shape[1])), strict=True)
     return dx, dweights, total(sums), total(deviations)
+
+
+def _subtract(x: np.ndarray, slope: np.ndarray, constant: np.ndarray, dx: np.ndarray) -> None:
+    """Make dx - β·x - α of dx, with two numbers for each channel."""
+    matrix, rest = x.reshape(len(x), -1), dx.reshape(len(dx), -1)
+
+    def step(part: slice) -> None:
+        lost = np.multiply(matrix[part], slope[part, None], out=scratch("lost", matrix[part].shape, x.dtype))
+        np.add(lost, constant[part, None], out=lost)
+        np.subtract(rest[part], lost, out=rest[part])
+
+    parallel(step, shares(*matrix.shape))

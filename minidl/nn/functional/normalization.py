@@ -134,7 +134,7 @@ def norm_relu_conv2d(x: Tensor, norm: Sequence[Any], conv: Sequence[Any]) -> Ten
     return _norm_relu_conv2d(x, gamma, beta, weight, bias, *statistics, *geometry)
 
 
-@accelerated(by="norm_relu_conv2d", hands_out="debts")
+@accelerated(by="norm_relu_conv2d")
 def _norm_relu_conv2d(
     x: Tensor,
     gamma: Tensor | None,
