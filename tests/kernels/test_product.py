@@ -9,7 +9,7 @@ from minidl.kernels.numpy import channel_moments, norm_relu_conv2d, plane, winog
 from minidl.kernels.numpy.convolution import conv2d, product_for
 from minidl.kernels.numpy.plane import Source, Tile, planes
 from minidl.kernels.numpy.product import Pointwise, Shifted
-from minidl.kernels.numpy.winograd import Winograd
+from minidl.kernels.numpy.winograd import Both, Rows
 from tests.kernels.same import (
     EVEN,
     FAR,
@@ -94,7 +94,18 @@ def three_rows(draw):
 @example(EVEN_SIZES._replace(shape=(2, 3, 8, 5)), 2, "channel-major", 12, 0)
 @example(Case((2, 2, 6, 7), (3, 2), (1, 1), ((1, 1), (0, 2)), (1, 2)), 3, "channel-major", 1, 0)
 def test_winograds_products_make_the_same(case, outputs, layout, pixels, seed):
-    check(Winograd, case, outputs, layout, pixels, np.float64, seed)  # in which halves are exact
+    check(Rows, case, outputs, layout, pixels, np.float64, seed)  # in which halves are exact
+
+
+@given(st.tuples(*(st.integers(1, 4),) * 4), st.integers(1, 5), layouts, positions, seeds)
+@example((2, 3, 2, 3), 4, "channel-major", 60, 0)
+@example((3, 2, 4, 2), 2, "every other", 16, 0)
+@example((3, 2, 4, 2), 2, "backwards", 1, 0)
+@example((2, 3, 1, 1), 3, "contiguous", 1, 0)
+def test_winograds_products_along_both_axes_make_the_same(shape, outputs, layout, pixels, seed):
+    n, c, height, width = shape
+    case = Case((n, c, 2 * height, 2 * width), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    check(Both, case, outputs, layout, pixels, np.float64, seed)
 
 
 @pytest.mark.parametrize(
@@ -102,8 +113,14 @@ def test_winograds_products_make_the_same(case, outputs, layout, pixels, seed):
     [
         ((8, 64, 16, 16), 64, (1, 1), ((1, 1), ((0, 0), (0, 0)), (1, 1), 1), Pointwise),
         ((8, 4, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
-        ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Winograd),
-        ((8, 64, 16, 15), 32, (3, 5), ((1, 1), ((1, 1), (4, 4)), (1, 2), 1), Winograd),
+        ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Both),
+        ((8, 64, 16, 16), 32, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Rows),
+        ((4, 64, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Rows),
+        ((8, 64, 16, 15), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Rows),
+        ((8, 64, 16, 16), 64, (3, 2), ((1, 1), ((1, 1), (1, 0)), (1, 1), 1), Rows),
+        ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (0, 2)), (1, 1), 1), Rows),
+        ((8, 64, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (2, 2)), (1, 2), 1), Rows),
+        ((8, 64, 16, 15), 32, (3, 5), ((1, 1), ((1, 1), (4, 4)), (1, 2), 1), Rows),
         ((8, 12, 16, 16), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
         ((2, 64, 8, 8), 64, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
         ((8, 16, 16, 16), 16, (3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), Shifted),
@@ -146,14 +163,17 @@ def test_each_case_has_its_way_and_each_way_computes_the_same(shape, outputs, ke
 
 
 @pytest.mark.parametrize("layout", ["pixels apart", "one channel for all"])
-@pytest.mark.parametrize(("outputs", "k"), [(16, 3), (20, 1), (8, 5)])
-def test_pixels_may_lie_anywhere(monkeypatch, layout, outputs, k):
-    monkeypatch.setattr(winograd, "WORK", 1)
-    monkeypatch.setattr(winograd, "POSITIONS", 1)
+@pytest.mark.parametrize(
+    ("outputs", "k", "many", "way"), [(16, 3, 64, Rows), (16, 3, 16, Both), (20, 1, 64, Pointwise), (8, 5, 64, Shifted)]
+)
+def test_pixels_may_lie_anywhere(monkeypatch, layout, outputs, k, many, way):
+    for name, least in (("WORK", 1), ("POSITIONS", 1), ("LARGE", 1), ("MANY", many)):
+        monkeypatch.setattr(winograd, name, least)
     x = whole_numbers((1, 16, 16, 28), np.float64, 0)[..., ::2]
     x = x if layout == "pixels apart" else np.broadcast_to(x[:, :1], x.shape)
     weight = whole_numbers((outputs, 16, k, k), np.float64, 1)
     case = Case(x.shape, (k, k), (1, 1), ((k // 2, k // 2), (k // 2, k // 2)), (1, 1))
+    assert type(product_for(x, weight, geometry(case), 1)) is way
     y, pull = conv2d(x, weight, None, (1, 1), case.padding, (1, 1), 1)
     g = whole_numbers(y.shape, np.float64, 2)
     for ours, theirs in zip((y, *pull(g, (True, True, False))), (*definition(x, weight, g, case), None), strict=True):
@@ -171,7 +191,8 @@ def test_pixels_may_lie_anywhere(monkeypatch, layout, outputs, k):
         ((1, 5, 4, 4), 11, (1, 1), Pointwise),
         ((1, 5, 4, 4), 11, (3, 3), Shifted),
         ((1, 12, 4, 4), 11, (3, 3), Shifted),
-        ((2, 64, 16, 16), 70, (3, 3), Winograd),
+        ((2, 64, 16, 16), 60, (3, 3), Rows),
+        ((8, 64, 16, 16), 70, (3, 3), Both),
     ],
 )
 def test_the_channels_of_a_single_tile_are_shared_out_if_that_is_much_work(monkeypatch, shape, outputs, kernel, way):

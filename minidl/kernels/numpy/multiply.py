@@ -31,7 +31,7 @@ SIDES = 64, 16
 """How many rows of either factor of an outer product to take at a time, at most."""
 
 DEPTH = 768
-"""How much of these rows to take at a time, at most; it does not pay for less than a quarter of that."""
+"""How much of these rows to take at a time, at most; it does not pay for less than an eighth of that."""
 
 VECTOR = 16
 """Of how many numbers a vector register is full."""
@@ -73,19 +73,20 @@ def outer(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     (*batch, k, count), o = x.shape, y.shape[-2]
     if k < o:
         return outer(y, x).swapaxes(-2, -1)  # BLAS is faster with the longer side first
-    if not 0 < k * o <= FEW or count < DEPTH // 4 or _is_far(x) or _is_far(y):
+    if not 0 < k * o <= FEW or count < DEPTH // 8 or _is_far(x) or _is_far(y):
         return x @ y.swapaxes(-2, -1)
     rows, columns, pieces = _divisor(k, SIDES[0]), _divisor(o, SIDES[1]), -(-count // DEPTH)
     if (rows < SIDES[0] // 4 or columns < SIDES[1] // 2) and k * o > HELD:  # or thin blocks pay as well
         return x @ y.swapaxes(-2, -1)
     depth = count // pieces // VECTOR * VECTOR
     whole = pieces * depth
-    parts = scratch("parts", (*batch, pieces, k, o), x.dtype)
+    shape = (*batch, pieces, k, o)
+    parts = np.empty(shape, x.dtype) if pieces == 1 else scratch("parts", shape, x.dtype)
     left = x[..., :whole].reshape(*batch, k // rows, rows, pieces, depth).swapaxes(-3, -2).swapaxes(-4, -3)
     right = y[..., :whole].reshape(*batch, o // columns, columns, pieces, depth).swapaxes(-3, -2).swapaxes(-4, -3)
     blocks = parts.reshape(*batch, pieces, k // rows, rows, o // columns, columns).swapaxes(-3, -2)
     np.matmul(left[..., None, :, :], right[..., None, :, :, :].swapaxes(-2, -1), out=blocks)
-    result = np.add.reduce(parts, axis=-3)
+    result = parts[..., 0, :, :] if pieces == 1 else np.add.reduce(parts, axis=-3)
     return result if whole == count else result + x[..., whole:] @ y[..., whole:].swapaxes(-2, -1)
 
 
