@@ -20,7 +20,7 @@ from minidl.backend import Array, shares_memory
 from minidl.mode import mode, set_mode
 from minidl.tensor import Memory, Tensor
 
-Pull = Callable[..., Any]
+Pull = Callable[[Tensor, Sequence[bool]], Sequence[Tensor | None]]
 """From the gradient of an op's value, and which inputs want one, to the gradients of its inputs."""
 
 _numbers = itertools.count()

@@ -18,7 +18,6 @@ from minidl.kernels.common.convolution import Convolution
 from minidl.kernels.common.slices import tiles
 from minidl.kernels.numpy import columns, convolution
 from minidl.kernels.numpy.parallel import parallel
-from minidl.kernels.numpy.winograd import Both, Rows
 from minidl.nn import functional as F
 
 
@@ -31,46 +30,28 @@ def feature_map(n: int, channels: int, size: int) -> np.ndarray:
     "Winograd's way",
     "numpy/winograd.py",
     "columns of x, then one product",
-    "3×3, 128 to 32 channels, [8, 56²], forward and backward",
-    8,
+    "3×3, 128 to 128 channels, [32, 16²], forward and backward",
+    32,
     why="Neighbouring rows of results see rows of the image in common: two of them need four products with rows of the "
     "kernel and not six, if some additions come before and after. These are fast where all odd rows lie side by side, "
     "and all even ones.",
 )
 def winograd(n: int) -> Sides:
-    """A 3×3 convolution with few channels on one side."""
-    return in_ways(feature_map(n, 128, 56), feature_map(n, 32, 56), Rows, None)
+    """A 3×3 convolution."""
+    x, g, weight = feature_map(n, 128, 16), feature_map(n, 128, 16), normal(128, 128, 3, 3)
+    unsuited = mock.patch.object(convolution, "suits", return_value=False)
 
+    def on() -> list[Any]:
+        found = kernels.conv2d(x, weight, None, (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+        assert found is not None  # which it is for no weights only
+        y, pull = found
+        return [y, *pull(g, (True, True, False))[:2]]
 
-@trick(
-    "Winograd's way along both axes",
-    "numpy/winograd.py",
-    "along the rows only",
-    "3×3, 128 to 128 channels, [32, 16²], forward and backward",
-    32,
-    why="The same for the columns: 16 products in place of 36 make four results. More numbers are added, and an image "
-    "whose columns are sorted as well is slower to make, so that it takes many channels for this to pay.",
-)
-def winograd_along_both(n: int) -> Sides:
-    """A 3×3 convolution with many channels."""
-    return in_ways(feature_map(n, 128, 16), feature_map(n, 128, 16), Both, Rows)
+    def off() -> list[Any]:
+        with unsuited:
+            return on()
 
-
-def in_ways(x: np.ndarray, g: np.ndarray, one: type[Rows] | None, other: type[Rows] | None) -> Sides:
-    """A 3×3 convolution of x, and its gradients for g, in one way and in another; None are products with columns."""
-    weight = normal(g.shape[1], x.shape[1], 3, 3)
-
-    def side(way: type[Rows] | None) -> Callable[[], list[Any]]:
-        def both() -> list[Any]:
-            with mock.patch.object(convolution, "winograd_for", return_value=way):
-                found = kernels.conv2d(x, weight, None, (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
-            assert found is not None  # which it is for no weights only
-            y, pull = found
-            return [y, *pull(g, (True, True, False))[:2]]
-
-        return both
-
-    return Sides(side(one), side(other))
+    return Sides(on, off)
 
 
 @trick(

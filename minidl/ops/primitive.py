@@ -57,10 +57,10 @@ def accelerated(by: str, hands_out: str = "new") -> Callable[[Op], Op]:
     """Let the kernel called `by` stand in for a composition of ops, wherever there is one for the array at hand.
 
     The kernel takes the arrays and the settings of the composition; it returns the value and a function `pull(g,
-    wanted)` from the gradient's array to the inputs' gradient arrays, by default each new memory. The composition
-    stays the definition: it runs where there is no kernel and within `definitions()`, where the kernel returns None
-    because it is not made for such a case, and it is what gets differentiated when a gradient of a gradient is
-    recorded.
+    wanted)` from the gradient's array to the inputs' gradient arrays, each of them new memory, if `hands_out` does not
+    say otherwise (see `autograd.Node`). The composition stays the definition: it runs where there is no kernel, where
+    the kernel returns None because it is not made for such a case, and within `definitions()`; and it is what gets
+    differentiated when a gradient of a gradient is recorded.
     """
 
     def decorate(composition: Op) -> Op:

@@ -194,19 +194,14 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     return result
 
 
-def _places(tensors: Sequence[Tensor], axis: int) -> list[slice]:
-    """Where along the axis each of the tensors is after concatenation."""
-    ends = itertools.accumulate(x.shape[axis] for x in tensors)
-    return [slice(end - x.shape[axis], end) for x, end in zip(tensors, ends, strict=True)]
-
-
 @primitive(hands_out="parts")
 def _concatenate(*tensors, axis, room):
-    slices = [(slice(None),) * axis + (place,) for place in _places(tensors, axis)]
+    ends = list(itertools.accumulate(x.shape[axis] for x in tensors))
+    slices = [(slice(None),) * axis + (slice(end - x.shape[axis], end),) for x, end in zip(tensors, ends, strict=True)]
     if room is None:
         value = np.concatenate([x.data for x in tensors], axis)
     else:
-        value = room.prefix(sum(x.shape[axis] for x in tensors))
+        value = room.prefix(ends[-1])
         for x, part in zip(tensors[1:], slices[1:], strict=True):
             value[part] = x.data
     return value, *[lambda g, part=part: getitem(g, part) for part in slices]

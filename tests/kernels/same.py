@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minidl.kernels.common.convolution import Geometry
-from minidl.kernels.numpy import plane
+from minidl.kernels.numpy import parallel, plane, winograd
 from tests.kernels.windows import Case, seen
 
 
@@ -41,10 +41,12 @@ def geometry(case):
 
 
 def tiles_of(patch, pixels):
-    """Have work cut in tiles of so many pixels, where rows and images allow it."""
+    """Have work cut in tiles of so many pixels, where rows and images allow it, and channels and weights in parts."""
     patch.setattr(plane, "POSITIONS", pixels)
     patch.setattr(plane, "WORK", 1)
     patch.setattr(plane, "LEAST", 0)
+    patch.setattr(winograd, "PART", pixels)
+    patch.setattr(parallel, "SHORTEST", 1)
 
 
 def definition(x, weight, g, case):

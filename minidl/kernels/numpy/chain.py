@@ -102,8 +102,8 @@ def norm_relu_conv2d(
 ) -> tuple[np.ndarray, Pull] | None:
     """y (N, O, H, W) and its pullback; None for vanishing scales, no single product, more weights than numbers.
 
-    With M elements in a channel, D = Σ d·(x - μ) and S = Σ d, the gradient of x is d, less r² D/M (x - μ) + S/M if the
-    moments are those of the batch.
+    With M elements in a channel, D = Σ d·(x - μ) and S = Σ d, the gradient of x is ± (d - r² D/M (x - μ) - S/M), or ± d
+    if the moments are not those of the batch.
     """
     root, scale, shift = affine(moments, gamma, beta, eps)
     if groups > 1 or weight.size > x.size or not np.abs(scale).min(initial=1) > SMALLEST:
@@ -115,13 +115,11 @@ def norm_relu_conv2d(
         return None
 
     def pull(g: np.ndarray, wanted: Sequence[bool]) -> tuple[np.ndarray | None, ...]:
-        dx, dweights, sum_d, deviation = _backward(way, source, Source(planes(g)), wanted[3])
-        deviation = source.signed(deviation)  # Σ d·(x - μ)
+        dx, dweights, sums, deviations = _backward(way, source, Source(planes(g)), wanted[3])
         if of_batch and wanted[0]:
             count = x.size // x.shape[1]
-            slope = source.signed(root * root * deviation) / count
-            _subtract(source.array, slope, source.signed(sum_d) / count - slope * moments[0], dx)
-        dgamma, dbeta = root * deviation / source.fold, sum_d / source.fold
+            _subtract(dx, source, root * root * deviations / count, source.signed(sums) / count)
+        dgamma, dbeta = root * source.signed(deviations) / source.fold, sums / source.fold
         dweight = way.gradient(dweights) * fold if wanted[3] else None
         dbias = channel_sums(g) if bias is not None and wanted[4] else None
         return feature_map(dx, x.shape) if wanted[0] else None, dgamma, dbeta, dweight, dbias
@@ -132,7 +130,7 @@ def norm_relu_conv2d(
 def _backward(
     way: Way, source: Rectified, g: Source, weighs: bool
 ) -> tuple[np.ndarray, Sequence[Any], np.ndarray, np.ndarray]:
-    """± d as planes, what makes dW (if it `weighs`), Σ d and ± Σ d·(x - μ)."""
+    """± d as planes, what makes dW (if it `weighs`), Σ d and ± Σ d·(x - μ) for each channel."""
     _ = way.turned  # made now, not by every thread for itself
     dx = np.empty_like(source.array, order="C")
 
@@ -151,13 +149,15 @@ def _backward(
     return dx, dweights, total(sums), total(deviations)
 
 
-def _subtract(x: np.ndarray, slope: np.ndarray, constant: np.ndarray, dx: np.ndarray) -> None:
-    """Make dx - β·x - α of dx, with two numbers for each channel."""
-    matrix, rest = x.reshape(len(x), -1), dx.reshape(len(dx), -1)
+def _subtract(dx: np.ndarray, source: Rectified, slope: np.ndarray, offset: np.ndarray) -> None:
+    """dx -= slope·(x - μ) + offset: planes, and numbers for each channel."""
+    matrix, gradient = source.array.reshape(len(dx), -1), dx.reshape(len(dx), -1)
 
     def step(part: slice) -> None:
-        lost = np.multiply(matrix[part], slope[part, None], out=scratch("lost", matrix[part].shape, x.dtype))
-        np.add(lost, constant[part, None], out=lost)
-        np.subtract(rest[part], lost, out=rest[part])
+        line = scratch("line", matrix[part].shape, dx.dtype)
+        np.subtract(matrix[part], source.mean[part, None], out=line)
+        np.multiply(line, slope[part, None], out=line)
+        np.add(line, offset[part, None], out=line)
+        np.subtract(gradient[part], line, out=gradient[part])
 
     parallel(step, shares(*matrix.shape))

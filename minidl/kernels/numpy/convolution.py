@@ -18,9 +18,9 @@ from minidl.kernels.numpy.parallel import parallel
 from minidl.kernels.numpy.plane import Source, Tile, planes, share
 from minidl.kernels.numpy.product import Pointwise, Shifted
 from minidl.kernels.numpy.strided import conv2d_with_strides
-from minidl.kernels.numpy.winograd import Rows, winograd_for
+from minidl.kernels.numpy.winograd import Winograd, suits
 
-Way = Pointwise | Shifted | Rows
+Way = Pointwise | Shifted | Winograd
 
 
 Pull = Callable[[np.ndarray, Sequence[bool]], Gradients]
@@ -125,4 +125,4 @@ def product_for(x: np.ndarray, weight: np.ndarray, geometry: Geometry, groups: i
         return None
     if geometry.is_pointwise:
         return Pointwise(weight, size)
-    return (winograd_for(x, weight, geometry) or Shifted)(weight, size, geometry)
+    return (Winograd if suits(x, weight, geometry) else Shifted)(weight, size, geometry)

@@ -76,12 +76,12 @@ def outer(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if not 0 < k * o <= FEW or count < DEPTH // 8 or _is_far(x) or _is_far(y):
         return x @ y.swapaxes(-2, -1)
     rows, columns, pieces = _divisor(k, SIDES[0]), _divisor(o, SIDES[1]), -(-count // DEPTH)
-    if (rows < SIDES[0] // 4 or columns < SIDES[1] // 2) and k * o > HELD:  # or thin blocks pay as well
+    if (rows < SIDES[0] // 4 or columns < SIDES[1] // 2) and k * o > HELD:  # with fewer results NumPy keeps its lock
         return x @ y.swapaxes(-2, -1)
     depth = count // pieces // VECTOR * VECTOR
     whole = pieces * depth
     shape = (*batch, pieces, k, o)
-    parts = np.empty(shape, x.dtype) if pieces == 1 else scratch("parts", shape, x.dtype)
+    parts = scratch("parts", shape, x.dtype) if pieces > 1 else np.empty(shape, x.dtype)  # a single one is the result
     left = x[..., :whole].reshape(*batch, k // rows, rows, pieces, depth).swapaxes(-3, -2).swapaxes(-4, -3)
     right = y[..., :whole].reshape(*batch, o // columns, columns, pieces, depth).swapaxes(-3, -2).swapaxes(-4, -3)
     blocks = parts.reshape(*batch, pieces, k // rows, rows, o // columns, columns).swapaxes(-3, -2)
